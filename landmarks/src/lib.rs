@@ -1,0 +1,13 @@
+pub mod blazeface;
+mod error;
+pub mod face_mesh;
+mod geometry;
+mod linear;
+pub mod picture;
+mod topology;
+pub mod weights;
+pub use error::Error;
+pub use geometry::*;
+pub use linear::*;
+pub use picture::open;
+pub use topology::*;

@@ -1,0 +1,91 @@
+//! A linear layer that keeps its weight as published files do, `[out, in]`.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, Tensor};
+
+/// Standard deviation of fresh weights, as Llama-family models start.
+const INIT_STD: f64 = 0.02;
+
+/// Up to this many rows a product with a CPU weight is cut into slices, one per batch entry: the matrix-vector kernel
+/// itself uses a single thread.
+const FEW_ROWS: usize = 4;
+const SLICES: usize = 8;
+
+/// Configuration of a [`Linear`].
+#[derive(Clone, Copy, Debug)]
+pub struct LinearConfig {
+    /// Width of the input.
+    pub d_input: usize,
+    /// Width of the output.
+    pub d_output: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+/// `y = x Wᵀ + b`. Unlike burn's own layer the weight is `[d_output, d_input]`: loading needs no transposition, and a
+/// single row reads it in order.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[d_output, d_input]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[d_output]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl LinearConfig {
+    /// A layer with a bias.
+    pub const fn new(d_input: usize, d_output: usize) -> Self {
+        Self { d_input, d_output, bias: true }
+    }
+
+    /// A layer without a bias.
+    pub const fn without_bias(d_input: usize, d_output: usize) -> Self {
+        Self { d_input, d_output, bias: false }
+    }
+
+    /// Normal weights of standard deviation 0.02, zero biases; nothing is computed before the first use or load.
+    pub fn init(&self, device: &Device) -> Linear {
+        let weight = Initializer::Normal { mean: 0.0, std: INIT_STD };
+        let (fan_in, fan_out) = (Some(self.d_input), Some(self.d_output));
+        Linear {
+            weight: weight.init_with([self.d_output, self.d_input], fan_in, fan_out, device),
+            bias: self.bias.then(|| Initializer::Zeros.init([self.d_output], device)),
+        }
+    }
+}
+
+impl Linear {
+    /// Applies the layer to the last axis.
+    ///
+    /// # Shapes
+    /// - input `[.., d_input]`
+    /// - output `[.., d_output]`
+    ///
+    /// # Panics
+    /// If the last axis of the input is not `d_input`.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        let mut dims = input.dims();
+        let d_input = dims[D - 1];
+        let rows = dims[..D - 1].iter().product::<usize>();
+        // Two axes throughout: with more, the backend would copy the transposed weight on every call.
+        let output = product(input.reshape([rows, d_input]), self.weight.val());
+        let output = match &self.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
+        };
+        dims[D - 1] = output.dims()[1];
+        output.reshape(dims)
+    }
+}
+
+/// `x Wᵀ` for `x [rows, in]` and `w [out, in]`.
+fn product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let ([rows, d_input], [d_output, _]) = (x.dims(), w.dims());
+    if rows > FEW_ROWS || d_output % SLICES != 0 || d_output * d_input < 1 << 18 || x.device().is_autodiff() {
+        return x.matmul(w.transpose());
+    }
+    let slices = w.reshape([SLICES, d_output / SLICES, d_input]).swap_dims(1, 2);
+    let y = x.unsqueeze::<3>().expand([SLICES, rows, d_input]).matmul(slices);
+    y.swap_dims(0, 1).reshape([rows, d_output])
+}
