@@ -198,7 +198,8 @@ impl BBox {
             || self.y + self.height > height as f32
     }
 
-    /// Checks a box given by the user: finite, of positive size, touching the picture.
+    /// Checks a box given by the user: finite, of positive size, touching the picture and at
+    /// most four times its size.
     ///
     /// # Errors
     /// [`Error::BadBox`].
@@ -208,7 +209,8 @@ impl BBox {
             && self.y < height as f32
             && self.x + self.width > 0.0
             && self.y + self.height > 0.0;
-        if finite && self.width > 0.0 && self.height > 0.0 && inside {
+        let bounded = self.width.max(self.height) <= 4.0 * width.max(height) as f32;
+        if finite && bounded && self.width > 0.0 && self.height > 0.0 && inside {
             Ok(())
         } else {
             Err(Error::BadBox { bbox: (*self).into(), width, height })
