@@ -149,7 +149,10 @@ pub fn decode(bytes: &[u8], options: &OpenOptions) -> Result<Picture, Error> {
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(fail)?;
     image.apply_orientation(orientation);
-    Ok(Picture { rgb: flatten(image, &mut warnings), warnings })
+    if is_transparent(&image) {
+        warnings.push(Warning::AlphaOverWhite);
+    }
+    Ok(Picture { rgb: flatten(image), warnings })
 }
 
 impl OpenOptions {
@@ -207,19 +210,20 @@ fn is_animated(format: ImageFormat, bytes: &[u8]) -> bool {
     }
 }
 
-/// RGB over white where the picture has an alpha channel.
-pub(crate) fn flatten(image: DynamicImage, warnings: &mut Vec<Warning>) -> RgbImage {
+/// RGB, laid over white where the picture has an alpha channel.
+pub fn flatten(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
     let rgba = image.into_rgba8();
-    if rgba.pixels().any(|p| p[3] != 255) && !warnings.contains(&Warning::AlphaOverWhite) {
-        warnings.push(Warning::AlphaOverWhite);
-    }
     RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
         let [r, g, b, a] = rgba.get_pixel(x, y).0.map(u32::from);
         Rgb([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8))
     })
+}
+
+fn is_transparent(image: &DynamicImage) -> bool {
+    image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p[3] != 255)
 }
 
 fn unknown(bytes: &[u8]) -> Error {

@@ -76,14 +76,14 @@ fn group(faces: &[(i64, i64, u32)], width: u32, height: u32) -> RgbImage {
 
 #[test]
 fn three_faces_have_stable_indices_and_can_be_selected() {
-    let picture = group(&[(20, 20, 200), (250, 40, 170), (450, 20, 230)], 700, 320);
+    let picture = group(&[(20, 10, 200), (250, 20, 190), (130, 240, 270)], 520, 560);
     let finder = finder(DetectorOptions::default());
     let found = finder.find(&picture).unwrap();
     assert_eq!(found.faces.len(), 3);
     assert_eq!(found.faces.iter().map(|f| f.index).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(found.faces.windows(2).all(|w| w[0].score >= w[1].score));
     let largest = found.select(Select::Largest)[0];
-    assert!(largest.bbox.x > 450.0, "{:?}", largest.bbox);
+    assert!(largest.bbox.y > 240.0, "{:?}", largest.bbox);
     assert_eq!(found.select(Select::Best)[0].index, 0);
     assert_eq!(found.select(Select::Index(2))[0].index, 2);
     assert!(found.select(Select::Index(3)).is_empty());

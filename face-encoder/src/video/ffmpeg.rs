@@ -1,0 +1,214 @@
+//! Any container, through the `ffmpeg` and `ffprobe` programs.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use serde::Deserialize;
+
+use super::{Clip, ClipWarning, Picker, VideoOptions, limit, repeated};
+use crate::Error;
+
+/// Share of the frames that may be missing.
+const MAX_MISSING: f64 = 0.3;
+
+/// Whether a file is no supported picture, or an animated one.
+pub(super) fn looks_like_video(path: &Path) -> Result<bool, Error> {
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(4096).read_to_end(&mut head))
+        .map_err(|source| Error::Io { path: path.into(), source })?;
+    let has = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
+    let container = head.get(4..8) == Some(b"ftyp") && !has(b"avif") && !has(b"heic") && !has(b"mif1");
+    let known: [&[u8]; 4] = [b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"\x00\x00\x01\xba"];
+    let avi = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ");
+    let animated = head.starts_with(b"GIF8") || has(b"acTL") || (head.starts_with(b"RIFF") && has(b"ANIM"));
+    Ok(container || avi || animated || known.iter().any(|magic| head.starts_with(magic)))
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    #[serde(default)]
+    streams: Vec<Stream>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    width: u32,
+    height: u32,
+    nb_read_packets: Option<String>,
+    #[serde(default)]
+    avg_frame_rate: String,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+pub(super) fn open(path: &Path, options: &VideoOptions) -> Result<Clip, Error> {
+    let deadline = Instant::now() + Duration::from_secs(options.max_seconds);
+    let stream = probe(path, deadline)?;
+    let expected = stream.nb_read_packets.as_deref().and_then(|n| n.parse().ok()).unwrap_or(0_usize);
+    let none = |detail: &str| Error::NoFrames { path: path.into(), detail: detail.into() };
+    if expected == 0 {
+        return Err(none("the video stream is empty"));
+    }
+    limit(path, "number of frames", expected as u64, options.max_frames as u64)?;
+    let quarter = stream.side_data_list.iter().find_map(|s| s.rotation).is_some_and(|r| (r / 90.0).round() as i64 % 2 != 0);
+    let (width, height) = if quarter { (stream.height, stream.width) } else { (stream.width, stream.height) };
+    options.picture.check_size(width, height).map_err(|e| e.at(path))?;
+
+    let decode = |total| decode(path, [width, height], Picker::new(total, options.frames), options, deadline);
+    let mut picker = decode(expected)?;
+    let total = picker.seen;
+    if total == 0 {
+        return Err(none("nothing could be decoded"));
+    }
+    if (total as f64) < expected as f64 * (1.0 - MAX_MISSING) {
+        return Err(Error::BrokenVideo { path: path.into(), decoded: total, expected });
+    }
+    let mut warnings = repeated(total, options);
+    if total != expected {
+        warnings.push(ClipWarning::FramesSkipped);
+        // The spread was over frames that are not there.
+        picker = decode(total)?;
+    }
+    let (frames, indices) = picker.finish().ok_or_else(|| none("the frames changed while they were read"))?;
+    let times = rate(&stream.avg_frame_rate).map(|rate| indices.iter().map(|&i| i as f64 / rate).collect());
+    Ok(Clip { frames, indices, times, total, warnings })
+}
+
+fn rate(text: &str) -> Option<f64> {
+    let (n, d) = text.split_once('/')?;
+    let rate = n.parse::<f64>().ok()? / d.parse::<f64>().ok()?;
+    (rate.is_finite() && rate > 0.0).then_some(rate)
+}
+
+fn probe(path: &Path, deadline: Instant) -> Result<Stream, Error> {
+    let mut command = Command::new("ffprobe");
+    command
+        .args(["-v", "error", "-protocol_whitelist", "file", "-select_streams", "v:0", "-count_packets", "-of", "json"])
+        .args(["-show_entries", "stream=width,height,nb_read_packets,avg_frame_rate:stream_side_data=rotation"])
+        .arg("-i")
+        .arg(input(path));
+    let mut child = Running::start(&mut command, "ffprobe", deadline, path)?;
+    let mut text = String::new();
+    child.stdout().take(1 << 20).read_to_string(&mut text).map_err(|source| Error::Io { path: path.into(), source })?;
+    child.finish()?;
+    let probe: Probe = serde_json::from_str(&text).unwrap_or(Probe { streams: Vec::new() });
+    let none = || Error::NoFrames { path: path.into(), detail: "there is no video stream".into() };
+    probe.streams.into_iter().next().ok_or_else(none)
+}
+
+fn decode(
+    path: &Path,
+    [width, height]: [u32; 2],
+    mut picker: Picker,
+    options: &VideoOptions,
+    deadline: Instant,
+) -> Result<Picker, Error> {
+    let mut command = Command::new("ffmpeg");
+    // A change of resolution in mid-stream is scaled to the first one, so every frame has the same length.
+    command
+        .args(["-v", "error", "-nostdin", "-timelimit", &options.max_seconds.to_string()])
+        .args(["-protocol_whitelist", "file,pipe", "-i"])
+        .arg(input(path))
+        .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &format!("scale={width}:{height}:flags=bicubic")])
+        .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]);
+    let mut child = Running::start(&mut command, "ffmpeg", deadline, path)?;
+    let mut frame = vec![0; width as usize * height as usize * 3];
+    while picker.seen < options.max_frames {
+        match child.stdout().read_exact(&mut frame) {
+            Ok(()) => picker.push(|| RgbImage::from_raw(width, height, frame.clone()).unwrap_or_default()),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => break,
+            Err(source) => return Err(Error::Io { path: path.into(), source }),
+        }
+        child.check_time()?;
+    }
+    // Damaged frames make ffmpeg complain; how many came through decides.
+    if picker.seen == 0 {
+        child.finish()?;
+    }
+    Ok(picker)
+}
+
+/// `file:` keeps ffmpeg from taking a name for an address.
+fn input(path: &Path) -> std::ffi::OsString {
+    let mut input = std::ffi::OsString::from("file:");
+    input.push(path);
+    input
+}
+
+/// A child process that never outlives its deadline or its owner.
+struct Running<'a> {
+    child: Child,
+    stdout: std::process::ChildStdout,
+    messages: File,
+    program: &'static str,
+    deadline: Instant,
+    path: &'a Path,
+}
+
+impl<'a> Running<'a> {
+    fn start(
+        command: &mut Command,
+        program: &'static str,
+        deadline: Instant,
+        path: &'a Path,
+    ) -> Result<Self, Error> {
+        let io = |source: std::io::Error| match source.kind() {
+            ErrorKind::NotFound => Error::MissingProgram { program },
+            _ => Error::Io { path: path.into(), source },
+        };
+        // To a file, not a pipe: a program that complains a lot must not wait for somebody to listen.
+        let messages = tempfile::tempfile().map_err(io)?;
+        let said = messages.try_clone().map_err(io)?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn().map_err(io)?;
+        let stdout = child.stdout.take().ok_or_else(|| io(ErrorKind::BrokenPipe.into()))?;
+        Ok(Self { child, stdout, messages, program, deadline, path })
+    }
+
+    fn stdout(&mut self) -> &mut std::process::ChildStdout {
+        &mut self.stdout
+    }
+
+    fn check_time(&self) -> Result<(), Error> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(Error::Program {
+            path: self.path.into(),
+            program: self.program,
+            detail: "it took longer than the limit".into(),
+        })
+    }
+
+    /// Waits for the end; a failure carries the last line that the program wrote.
+    fn finish(&mut self) -> Result<(), Error> {
+        let io = |source| Error::Io { path: self.path.into(), source };
+        if self.child.wait().map_err(io)?.success() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        self.messages.seek(SeekFrom::Start(0)).map_err(io)?;
+        self.messages.by_ref().take(64 << 10).read_to_end(&mut text).map_err(io)?;
+        let text = String::from_utf8_lossy(&text);
+        let detail = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no reason given").to_owned();
+        Err(Error::Program { path: self.path.into(), program: self.program, detail })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // Already gone is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

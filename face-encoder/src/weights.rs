@@ -1,0 +1,37 @@
+//! The published key names of CLIP and LanguageBind towers.
+
+use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+
+use crate::{Error, Tower};
+
+impl Tower {
+    /// Fills the tower from the published names under `prefix`: `vision_model.` in a LanguageBind folder,
+    /// `model.image_tower.image_tower.` or `model.video_tower.video_tower.` inside a Face-LLaVA checkpoint. Layers above
+    /// the selected one are not read.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+        Ok(load(self, weights, options, |path| Key::from(format!("{prefix}{}", published(path))))?)
+    }
+}
+
+fn published(path: &str) -> String {
+    match path {
+        "class_embedding" => "embeddings.class_embedding".into(),
+        "patch_embedding" => "embeddings.patch_embedding.weight".into(),
+        "position_embedding" => "embeddings.position_embedding.weight".into(),
+        _ => match path.strip_prefix("pre_norm.") {
+            // The published name is misspelt.
+            Some(leaf) => format!("pre_layrnorm.{leaf}"),
+            None => format!("encoder.{}", layer(path)),
+        },
+    }
+}
+
+fn layer(path: &str) -> String {
+    path.replace(".temporal.embedding", ".temporal_embedding")
+        .replace(".temporal.norm", ".temporal_layer_norm1")
+        .replace(".temporal.attn", ".temporal_attn")
+        .replace(".fc", ".mlp.fc")
+}
