@@ -7,7 +7,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::fan::FanAligner;
-use crate::{BBox, Detection, Detector, DetectorOptions, Error, MeshAligner, Pass, PixelLandmarks, Point};
+use crate::{BBox, Detection, Detections, Detector, DetectorOptions, Error, MeshAligner, Pass, PixelLandmarks, Point};
 
 /// Below this width or height a face's details are guesses.
 const SMALL_FACE: f32 = 24.0;
@@ -64,19 +64,25 @@ pub enum Select {
     All,
 }
 
-impl Faces {
-    /// The faces that a policy picks; none where there are none.
-    pub fn select(&self, select: Select) -> Vec<&Face> {
-        let largest = || {
-            // `max_by` would take the last of equals.
-            self.faces.iter().reduce(|best, f| if f.bbox.area() > best.bbox.area() { f } else { best })
-        };
-        match select {
-            Select::Largest => largest().into_iter().collect(),
-            Select::Best => self.faces.first().into_iter().collect(),
-            Select::Index(i) => self.faces.get(i).into_iter().collect(),
-            Select::All => self.faces.iter().collect(),
+impl Select {
+    /// Indices of the picked faces, given all boxes, best score first; none where there are none.
+    pub fn indices(self, boxes: &[BBox]) -> Vec<usize> {
+        // `max_by` would take the last of equals.
+        let larger = |best: usize, i: usize| if boxes[i].area() > boxes[best].area() { i } else { best };
+        match self {
+            Self::Largest => (0..boxes.len()).reduce(larger).into_iter().collect(),
+            Self::Best => (0..boxes.len().min(1)).collect(),
+            Self::Index(i) => (0..boxes.len()).filter(|n| *n == i).collect(),
+            Self::All => (0..boxes.len()).collect(),
         }
+    }
+}
+
+impl Faces {
+    /// The faces that a policy picks.
+    pub fn select(&self, select: Select) -> Vec<&Face> {
+        let boxes: Vec<BBox> = self.faces.iter().map(|f| f.bbox).collect();
+        select.indices(&boxes).into_iter().map(|i| &self.faces[i]).collect()
     }
 }
 
@@ -118,9 +124,17 @@ impl FaceFinder {
     /// # Errors
     /// [`Error::NonFiniteOutput`].
     pub fn find(&self, picture: &RgbImage) -> Result<Faces, Error> {
-        let found = self.detector.detect(picture)?;
-        let faces = found.faces.iter().enumerate().map(|(i, d)| self.face(picture, i, d));
+        let found = self.detect(picture)?;
+        let faces = found.faces.iter().enumerate().map(|(i, d)| self.align(picture, i, d));
         Ok(Faces { faces: faces.collect::<Result<_, _>>()?, pass: found.pass, capped: found.capped })
+    }
+
+    /// Faces without their points.
+    ///
+    /// # Errors
+    /// [`Error::NonFiniteOutput`].
+    pub fn detect(&self, picture: &RgbImage) -> Result<Detections, Error> {
+        self.detector.detect(picture)
     }
 
     /// The 68 points of a face that fills the picture: no detection.
@@ -135,7 +149,11 @@ impl FaceFinder {
         }
     }
 
-    fn face(&self, picture: &RgbImage, index: usize, d: &Detection) -> Result<Face, Error> {
+    /// The points of a detected face.
+    ///
+    /// # Errors
+    /// [`Error::NonFiniteOutput`].
+    pub fn align(&self, picture: &RgbImage, index: usize, d: &Detection) -> Result<Face, Error> {
         let (points, point_scores, presence) = match &self.aligner {
             Aligner::Mesh(mesh) => {
                 let mesh = mesh.align(picture, d)?;

@@ -1,0 +1,135 @@
+//! One layer of the decoder.
+
+use burn::module::Module;
+use burn::nn::{RmsNorm, RmsNormConfig};
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, Device, Tensor, activation};
+use landmarks::{Linear, LinearConfig};
+
+use super::cache::LayerCache;
+use super::{LlamaConfig, Rope};
+
+#[derive(Module, Debug)]
+pub(super) struct Layer {
+    input_layernorm: RmsNorm,
+    self_attn: SelfAttention,
+    post_attention_layernorm: RmsNorm,
+    mlp: Mlp,
+}
+
+impl Layer {
+    pub fn new(config: &LlamaConfig, device: &Device) -> Self {
+        let norm = || RmsNormConfig::new(config.width).with_epsilon(config.norm_eps).init(device);
+        Self {
+            input_layernorm: norm(),
+            self_attn: SelfAttention::new(config, device),
+            post_attention_layernorm: norm(),
+            mlp: Mlp::new(config, device),
+        }
+    }
+
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        rope: &Rope,
+        cache: &mut LayerCache,
+        start: usize,
+        mask: Option<Tensor<4, Bool>>,
+    ) -> Tensor<3> {
+        self.around(x, |x| {
+            let (q, k, v) = self.self_attn.project(x, rope);
+            let (k, v) = cache.append(start, k, v);
+            self.self_attn.attend(q, k, v, mask)
+        })
+    }
+
+    pub fn forward_full(&self, x: Tensor<3>, rope: &Rope) -> Tensor<3> {
+        self.around(x, |x| {
+            let (q, k, v) = self.self_attn.project(x, rope);
+            self.self_attn.attend(q, k, v, None)
+        })
+    }
+
+    fn around(&self, x: Tensor<3>, attention: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + attention(self.input_layernorm.forward(x));
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    heads: usize,
+    kv_heads: usize,
+}
+
+impl SelfAttention {
+    fn new(config: &LlamaConfig, device: &Device) -> Self {
+        let (d, kv) = (config.width, config.kv_heads * config.head_width());
+        let layer = |input, output| LinearConfig::without_bias(input, output).init(device);
+        Self {
+            q_proj: layer(d, d),
+            k_proj: layer(d, kv),
+            v_proj: layer(d, kv),
+            o_proj: layer(d, d),
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+        }
+    }
+
+    /// Queries `[B, H, L, d]`, keys and values `[B, H_kv, L, d]` of `[B, L, D]`.
+    fn project(&self, x: Tensor<3>, rope: &Rope) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+        let [b, l, d] = x.dims();
+        let split = |x: Tensor<3>, heads| x.reshape([b, l, heads, d / self.heads]).swap_dims(1, 2);
+        let q = split(self.q_proj.forward(x.clone()), self.heads);
+        let k = split(self.k_proj.forward(x.clone()), self.kv_heads);
+        let v = split(self.v_proj.forward(x), self.kv_heads);
+        (rope.rotate(q), rope.rotate(k), v)
+    }
+
+    /// Queries are the last positions of the keys.
+    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let [b, h, l, d] = q.dims();
+        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+        let attended = attention(q, self.repeat(k), self.repeat(v), mask, None, options);
+        self.o_proj.forward(attended.swap_dims(1, 2).reshape([b, l, h * d]))
+    }
+
+    /// Each key head once for each of its query heads: not every backend does this by itself.
+    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
+        let times = self.heads / self.kv_heads;
+        if times == 1 {
+            return x;
+        }
+        let [b, h, l, d] = x.dims();
+        x.unsqueeze_dim::<5>(2).expand([b, h, times, l, d]).reshape([b, h * times, l, d])
+    }
+}
+
+/// SwiGLU.
+#[derive(Module, Debug)]
+struct Mlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl Mlp {
+    fn new(config: &LlamaConfig, device: &Device) -> Self {
+        let layer = |input, output| LinearConfig::without_bias(input, output).init(device);
+        Self {
+            gate_proj: layer(config.width, config.mlp_width),
+            up_proj: layer(config.width, config.mlp_width),
+            down_proj: layer(config.mlp_width, config.width),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = activation::silu(self.gate_proj.forward(x.clone()));
+        self.down_proj.forward(gate * self.up_proj.forward(x))
+    }
+}

@@ -1,0 +1,187 @@
+//! The Llama decoder: RMS norm, rotary positions, grouped-query attention, SwiGLU.
+
+mod cache;
+mod layer;
+mod rope;
+
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{RmsNorm, RmsNormConfig};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use landmarks::{Linear, LinearConfig};
+
+pub use cache::KvCache;
+use layer::Layer;
+use rope::Rope;
+
+use crate::Error;
+
+/// Shape of the decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlamaConfig {
+    /// Tokens of the vocabulary, V.
+    pub vocab: usize,
+    /// Width, D.
+    pub width: usize,
+    /// Width of the perceptrons.
+    pub mlp_width: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Query heads, H.
+    pub heads: usize,
+    /// Key and value heads; each serves `heads / kv_heads` query heads.
+    pub kv_heads: usize,
+    /// Longest sequence.
+    pub context: usize,
+    /// Epsilon of the norms.
+    pub norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+}
+
+impl LlamaConfig {
+    /// Checks that the numbers fit each other and stay within reason.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |what: &str| Err(Error::Config(what.to_owned()));
+        if !(3..=1 << 20).contains(&self.vocab) {
+            return refuse("vocab_size must lie between 3 and 1,048,576");
+        }
+        if !(1..=1 << 15).contains(&self.width) || !(1..=1 << 17).contains(&self.mlp_width) {
+            return refuse("hidden_size or intermediate_size is zero or beyond reason");
+        }
+        if !(1..=256).contains(&self.layers) {
+            return refuse("num_hidden_layers must lie between 1 and 256");
+        }
+        if self.heads == 0 || !self.width.is_multiple_of(self.heads) || !(self.width / self.heads).is_multiple_of(2) {
+            return refuse("num_attention_heads does not divide hidden_size into even heads");
+        }
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return refuse("num_key_value_heads does not divide num_attention_heads");
+        }
+        if !(8..=1 << 17).contains(&self.context) {
+            return refuse("max_position_embeddings must lie between 8 and 131,072");
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0 && self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
+            return refuse("rms_norm_eps must lie between 0 and 1, rope_theta above 1");
+        }
+        Ok(())
+    }
+
+    /// Width of a head.
+    pub const fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// The decoder without weights.
+    pub fn init(&self, device: &Device) -> Llama {
+        Llama {
+            embed_tokens: Initializer::Normal { mean: 0.0, std: 0.02 }.init([self.vocab, self.width], device),
+            layers: (0..self.layers).map(|_| Layer::new(self, device)).collect(),
+            norm: RmsNormConfig::new(self.width).with_epsilon(self.norm_eps).init(device),
+            lm_head: LinearConfig::without_bias(self.width, self.vocab).init(device),
+            config: self.clone(),
+        }
+    }
+}
+
+/// The decoder. It knows embeddings and ids, and nothing of text or pictures.
+#[derive(Module, Debug)]
+pub struct Llama {
+    embed_tokens: Param<Tensor<2>>,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    lm_head: Linear,
+    #[module(skip)]
+    config: LlamaConfig,
+}
+
+impl Llama {
+    /// The configuration it was made from.
+    pub fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+
+    /// Type of the weights, and so of embeddings and hidden states.
+    pub fn dtype(&self) -> DType {
+        self.embed_tokens.val().dtype()
+    }
+
+    /// Embeddings of tokens.
+    ///
+    /// # Shapes
+    /// - output `[L, D]`
+    ///
+    /// # Panics
+    /// If an id lies outside the vocabulary.
+    pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let n = ids.len();
+        let device = self.embed_tokens.val().device();
+        self.embed_tokens.val().select(0, Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), &device))
+    }
+
+    /// An empty cache for `batch` sequences.
+    pub fn cache(&self, batch: usize) -> KvCache {
+        KvCache::new(&self.config, batch)
+    }
+
+    /// Final hidden states of new positions, which see each other and everything in the cache.
+    ///
+    /// `pads` tells how many places at the left of each sequence are padding; they are seen by nobody and do not count
+    /// as positions. It must stay the same over the life of a cache.
+    ///
+    /// # Shapes
+    /// - embeddings `[B, L, D]`
+    /// - output `[B, L, D]`
+    ///
+    /// # Panics
+    /// If the cache would pass the context, or `pads` does not have B entries.
+    pub fn forward(&self, embeddings: Tensor<3>, cache: &mut KvCache, pads: &[usize]) -> Tensor<3> {
+        let [b, l, _] = embeddings.dims();
+        let start = cache.len();
+        assert!(start + l <= self.config.context, "{} positions pass the context", start + l);
+        assert_eq!(pads.len(), b, "one padding for each sequence");
+        cache.reserve(start + l, &embeddings);
+        let rope = Rope::new(&self.config, start, l, pads, &embeddings);
+        let mask = padding_mask(pads, start, l, &embeddings.device());
+        let mut x = embeddings;
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x, &rope, cache.layer(i), start, mask.clone());
+        }
+        cache.advance(l);
+        self.norm.forward(x)
+    }
+
+    /// The same without a cache, for training and for checking the cache.
+    ///
+    /// # Shapes
+    /// As [`Llama::forward`].
+    pub fn forward_full(&self, embeddings: Tensor<3>) -> Tensor<3> {
+        let [b, l, _] = embeddings.dims();
+        let rope = Rope::new(&self.config, 0, l, &vec![0; b], &embeddings);
+        let x = self.layers.iter().fold(embeddings, |x, layer| layer.forward_full(x, &rope));
+        self.norm.forward(x)
+    }
+
+    /// Logits of hidden states.
+    ///
+    /// # Shapes
+    /// - hidden `[.., D]`
+    /// - output `[.., V]`
+    pub fn logits<const N: usize>(&self, hidden: Tensor<N>) -> Tensor<N> {
+        self.lm_head.forward(hidden)
+    }
+}
+
+/// True where a key is padding: `[B, 1, L, start + L]`; none where nothing is padded.
+fn padding_mask(pads: &[usize], start: usize, l: usize, device: &Device) -> Option<Tensor<4, Bool>> {
+    if pads.iter().all(|&p| p == 0) {
+        return None;
+    }
+    let keys = start + l;
+    let row: Vec<bool> = pads.iter().flat_map(|&p| (0..keys).map(move |k| k < p)).collect();
+    let mask = Tensor::<4, Bool>::from_data(TensorData::new(row, [pads.len(), 1, 1, keys]), device);
+    Some(mask.expand([pads.len(), 1, l, keys]))
+}

@@ -1,0 +1,47 @@
+//! Rotary positions, rotating halves of a head against each other (the pairing of published Llama weights).
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::LlamaConfig;
+
+/// Cosines and sines of some positions.
+pub(super) struct Rope {
+    /// `[B or 1, 1, L, d]`.
+    cos: Tensor<4>,
+    sin: Tensor<4>,
+}
+
+impl Rope {
+    /// Positions `start..start + l`, less each sequence's padding; in the type and on the device of `like`.
+    pub fn new(config: &LlamaConfig, start: usize, l: usize, pads: &[usize], like: &Tensor<3>) -> Self {
+        let half = config.head_width() / 2;
+        let equal = pads.iter().all(|p| *p == pads[0]);
+        let rows = if equal { &pads[..1] } else { pads };
+        let mut angles = Vec::with_capacity(rows.len() * l * half);
+        for pad in rows {
+            for position in start..start + l {
+                let position = position.saturating_sub(*pad) as f64;
+                angles.extend((0..half).map(|i| {
+                    let frequency = config.rope_theta.powf(-(i as f64) / half as f64);
+                    // The reference multiplies in f32.
+                    position as f32 * frequency as f32
+                }));
+            }
+        }
+        let table = |f: fn(f32) -> f32| {
+            let values: Vec<f32> = angles.iter().map(|a| f(*a)).collect();
+            let shape = [rows.len(), 1, l, half];
+            let t = Tensor::<4>::from_data(TensorData::new(values, shape), &like.device());
+            Tensor::cat(vec![t.clone(), t], 3).cast(like.dtype())
+        };
+        Self { cos: table(f32::cos), sin: table(f32::sin) }
+    }
+
+    /// # Shapes
+    /// - x `[B, H, L, d]`, output the same
+    pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let (a, b) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
+        x * self.cos.clone() + Tensor::cat(vec![b.neg(), a], 3) * self.sin.clone()
+    }
+}

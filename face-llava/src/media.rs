@@ -1,0 +1,300 @@
+//! From a file to the face crops and landmarks that the network reads.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use face_encoder::video::{Clip, ClipWarning, VideoOptions, is_clip, open_clip};
+use image::RgbImage;
+use landmarks::picture::{OpenOptions, Warning, open_with};
+use landmarks::{BBox, CropRule, Face, FaceCrop, FaceFinder, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face};
+use serde::Serialize;
+
+use crate::Error;
+
+/// Places in which the crop of a frame is looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceOptions {
+    /// Look for a face and crop it; otherwise the picture is the crop.
+    pub detect: bool,
+    /// Which face, where there are several. In videos the largest track.
+    pub select: Select,
+    /// How the square is laid around it.
+    pub crop: CropRule,
+    /// Where landmarks come from.
+    pub landmarks: LandmarkSource,
+}
+
+/// Where landmarks come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum LandmarkSource {
+    /// Found in the picture.
+    #[default]
+    Found,
+    /// Given, one set for each picture or sampled frame, in fractions of the crop.
+    Given(Vec<UnitLandmarks>),
+    /// Left out.
+    Without,
+}
+
+impl Default for FaceOptions {
+    fn default() -> Self {
+        Self {
+            detect: true,
+            select: Select::Largest,
+            crop: CropRule::default(),
+            landmarks: LandmarkSource::default(),
+        }
+    }
+}
+
+/// A picture or the sampled frames of a clip.
+#[derive(Clone, Debug)]
+pub enum Pixels {
+    /// One picture.
+    Image(RgbImage),
+    /// Frames of a clip.
+    Video(Clip),
+}
+
+/// Media as opened, before any face is looked for.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// What was decoded.
+    pub pixels: Pixels,
+    /// What was noticed while opening a picture.
+    pub warnings: Vec<Warning>,
+    path: PathBuf,
+    decode_ms: f64,
+}
+
+impl Media {
+    /// Opens a picture, an animation, a video or a folder of frames; the content decides which.
+    ///
+    /// # Errors
+    /// [`Error::Landmarks`] for pictures, [`Error::Encoder`] for videos.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    /// The same with limits of your own.
+    ///
+    /// # Errors
+    /// As [`Media::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, Error> {
+        let (path, start) = (path.as_ref(), Instant::now());
+        let (pixels, warnings) = if is_clip(path)? {
+            let options = VideoOptions { picture: *options, ..VideoOptions::default() };
+            (Pixels::Video(open_clip(path, &options)?), Vec::new())
+        } else {
+            let picture = open_with(path, options)?;
+            (Pixels::Image(picture.rgb), picture.warnings)
+        };
+        Ok(Self { pixels, warnings, path: path.into(), decode_ms: ms(start) })
+    }
+
+    /// A picture that is in memory already.
+    pub fn from_image(image: RgbImage) -> Self {
+        Self { pixels: Pixels::Image(image), warnings: Vec::new(), path: PathBuf::from("picture"), decode_ms: 0.0 }
+    }
+
+    /// Pictures or sampled frames.
+    pub fn frames(&self) -> &[RgbImage] {
+        match &self.pixels {
+            Pixels::Image(image) => std::slice::from_ref(image),
+            Pixels::Video(clip) => &clip.frames,
+        }
+    }
+
+    /// What was noticed while reading a clip.
+    pub fn clip_warnings(&self) -> &[ClipWarning] {
+        match &self.pixels {
+            Pixels::Image(_) => &[],
+            Pixels::Video(clip) => &clip.warnings,
+        }
+    }
+}
+
+/// The face in one picture or frame.
+#[derive(Clone, Debug, Serialize)]
+pub struct FrameFace {
+    /// `[x, y, width, height]`, pixels; absent where the picture was taken as the crop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bbox: Option<BBox>,
+    /// The detector's confidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// The face's index in its picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// The square that was cropped, pixels.
+    pub crop: BBox,
+    /// Whether part of the square lies outside the picture.
+    pub truncated: bool,
+    /// False where a frame shows no face and the last one seen was used.
+    pub seen: bool,
+    /// Faces in the picture.
+    pub of: usize,
+}
+
+/// Crops and landmarks, ready for the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub crops: Vec<RgbImage>,
+    pub landmarks: Option<Vec<UnitLandmarks>>,
+    pub faces: Vec<FrameFace>,
+    pub is_video: bool,
+    pub decode_ms: f64,
+    pub detect_ms: f64,
+    pub landmarks_ms: f64,
+}
+
+/// Milliseconds since.
+pub(crate) fn ms(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+impl Media {
+    /// Finds the face, crops it and gives its landmarks in fractions of the crop. `wanted` is false where the model has
+    /// no use for landmarks.
+    pub(crate) fn prepare(&self, finder: &FaceFinder, options: &FaceOptions, wanted: bool) -> Result<Prepared, Error> {
+        let align = wanted && options.landmarks == LandmarkSource::Found;
+        let (mut detect_ms, mut landmarks_ms) = (0.0, 0.0);
+        let found: Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)> = if options.detect {
+            let mut clock = Clock { detect_ms: &mut detect_ms, landmarks_ms: &mut landmarks_ms };
+            match &self.pixels {
+                Pixels::Image(image) => vec![self.picture_face(image, finder, options, align, &mut clock)?],
+                Pixels::Video(clip) => self.clip_faces(clip, finder, options, align, &mut clock)?,
+            }
+        } else {
+            let start = Instant::now();
+            let whole = self.frames().iter().map(|frame| whole(frame, finder, align));
+            let whole = whole.collect::<Result<_, Error>>()?;
+            landmarks_ms = ms(start);
+            whole
+        };
+        let (mut crops, mut points, mut faces) = (Vec::new(), Vec::new(), Vec::new());
+        for (crop, landmarks, face) in found {
+            crops.push(crop.image);
+            points.extend(landmarks);
+            faces.push(face);
+        }
+        let landmarks = match &options.landmarks {
+            _ if !wanted => None,
+            LandmarkSource::Without => None,
+            LandmarkSource::Found => Some(points),
+            LandmarkSource::Given(sets) => Some(given(sets, crops.len())?),
+        };
+        let is_video = matches!(self.pixels, Pixels::Video(_));
+        Ok(Prepared { crops, landmarks, faces, is_video, decode_ms: self.decode_ms, detect_ms, landmarks_ms })
+    }
+
+    fn no_face(&self) -> Error {
+        Error::NoFace { media: self.path.display().to_string() }
+    }
+
+    fn picture_face(
+        &self,
+        image: &RgbImage,
+        finder: &FaceFinder,
+        options: &FaceOptions,
+        align: bool,
+        clock: &mut Clock<'_>,
+    ) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
+        let start = Instant::now();
+        let found = finder.detect(image)?.faces;
+        *clock.detect_ms += ms(start);
+        let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
+        let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face())?;
+        let crop = crop_face(image, &boxes[index], options.crop)?;
+        let start = Instant::now();
+        let points = if align { Some(finder.align(image, index, &found[index])?.points) } else { None };
+        *clock.landmarks_ms += ms(start);
+        let face = FrameFace {
+            bbox: Some(boxes[index]),
+            score: Some(found[index].score),
+            index: Some(index),
+            crop: crop.square,
+            truncated: crop.truncated,
+            seen: true,
+            of: found.len(),
+        };
+        let landmarks = points.map(|p| crop.landmarks(&p));
+        Ok((crop, landmarks, face))
+    }
+
+    /// The heaviest track; frames without it use its last sighting.
+    fn clip_faces(
+        &self,
+        clip: &Clip,
+        finder: &FaceFinder,
+        options: &FaceOptions,
+        align: bool,
+        clock: &mut Clock<'_>,
+    ) -> Result<Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)>, Error> {
+        // Sampled frames lie far apart: a gap of any length may be bridged.
+        let mut tracker = Tracker::new(TrackerOptions { max_gap: clip.frames.len(), ..Default::default() });
+        let mut counts = Vec::with_capacity(clip.frames.len());
+        for (i, frame) in clip.frames.iter().enumerate() {
+            let start = Instant::now();
+            let found = finder.detect(frame)?.faces;
+            *clock.detect_ms += ms(start);
+            let start = Instant::now();
+            let faces = found.iter().enumerate().map(|(n, d)| finder.align(frame, n, d));
+            let faces: Vec<Face> = faces.collect::<Result<_, _>>()?;
+            *clock.landmarks_ms += ms(start);
+            counts.push(faces.len());
+            tracker.push(i, &faces);
+        }
+        let tracks = tracker.into_tracks();
+        let heavier = |a: &&landmarks::Track, b: &&landmarks::Track| a.weight().total_cmp(&b.weight());
+        let track = match options.select {
+            Select::Index(id) => tracks.iter().find(|t| t.id == id),
+            _ => tracks.iter().max_by(heavier),
+        };
+        let track = track.ok_or_else(|| self.no_face())?;
+        let each = clip.frames.iter().enumerate().map(|(i, frame)| {
+            let (face, seen) = track.at(i).ok_or_else(|| self.no_face())?;
+            let crop = crop_face(frame, &face.bbox, options.crop)?;
+            let landmarks = align.then(|| crop.landmarks(&face.points));
+            let face = FrameFace {
+                bbox: Some(face.bbox),
+                score: Some(face.score),
+                index: Some(face.index),
+                crop: crop.square,
+                truncated: crop.truncated,
+                seen,
+                of: counts[i],
+            };
+            Ok((crop, landmarks, face))
+        });
+        each.collect()
+    }
+}
+
+struct Clock<'a> {
+    detect_ms: &'a mut f64,
+    landmarks_ms: &'a mut f64,
+}
+
+/// A frame as the crop itself.
+fn whole(
+    frame: &RgbImage,
+    finder: &FaceFinder,
+    align: bool,
+) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
+    let crop = FaceCrop::whole(frame);
+    let landmarks = if align { Some(crop.landmarks(&finder.align_crop(frame)?)) } else { None };
+    let face =
+        FrameFace { bbox: None, score: None, index: None, crop: crop.square, truncated: false, seen: true, of: 1 };
+    Ok((crop, landmarks, face))
+}
+
+fn given(sets: &[UnitLandmarks], frames: usize) -> Result<Vec<UnitLandmarks>, Error> {
+    if sets.len() != frames {
+        return Err(Error::LandmarkFrames { given: sets.len(), frames });
+    }
+    for set in sets {
+        set.check()?;
+    }
+    Ok(sets.to_vec())
+}

@@ -1,0 +1,307 @@
+//! Questions about media: encoded once, asked about many times.
+
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+use face_encoder::{image_pixels, pad_to_square, video_pixels};
+use frgca::{Frgca, Fusion};
+use landmarks::UnitLandmarks;
+use serde::Serialize;
+
+use crate::decoder::KvCache;
+use crate::generate::{Sampler, Sampling, Step, StopReason, logprobs};
+use crate::media::{FaceOptions, FrameFace, Media, ms};
+use crate::text::{Conversation, PromptToken, StopStrings, Template, TextStream, Turn};
+use crate::{Error, FaceLlava};
+
+/// Longest question, bytes.
+const MAX_QUESTION: usize = 64 << 10;
+
+/// Settings of a [`Session`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionOptions {
+    /// Wording of the prompt.
+    pub template: Template,
+    /// How answers are chosen.
+    pub sampling: Sampling,
+    /// How faces are found.
+    pub faces: FaceOptions,
+    /// Keep earlier questions and answers in the prompt; otherwise every question stands alone.
+    pub history: bool,
+    /// Lay pictures into squares of the mean colour, as training does; the authors' inference does not.
+    pub pad_to_square: bool,
+}
+
+/// Milliseconds of each phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// Opening the file.
+    pub decode: f64,
+    /// Finding the face.
+    pub detect: f64,
+    /// Finding its points.
+    pub landmarks: f64,
+    /// Tower, projector and fusion.
+    pub tower: f64,
+    /// The prompt through the decoder, up to the first token.
+    pub prefill: f64,
+    /// Each further token, on average.
+    pub per_token: f64,
+}
+
+/// An answer and how it came about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// The text, stop strings and surrounding white space removed.
+    pub text: String,
+    /// All tokens, without the end token.
+    pub token_ids: Vec<u32>,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Whether face geometry guided the visual tokens.
+    pub landmarks_used: bool,
+    /// The face or, for clips, the face in each sampled frame.
+    pub face: Vec<FrameFace>,
+    /// Log-probabilities, where asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<Step>,
+    /// Tokens of the prompt, media included.
+    pub prompt_tokens: usize,
+    /// Of those, tokens whose keys and values were there from the question before.
+    pub reused_tokens: usize,
+    /// Milliseconds of each phase; those of the media are paid once.
+    pub timings_ms: Timings,
+}
+
+/// The visual tokens of the current media.
+#[derive(Debug)]
+struct Encoded {
+    /// `[N, D]` for each picture or frame.
+    blocks: Vec<Tensor<2>>,
+    faces: Vec<FrameFace>,
+    landmarks_used: bool,
+    timings: Timings,
+}
+
+/// A position of the prompt, comparable between questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Text(u32),
+    /// Row of a block of the current media.
+    Visual(usize, usize),
+}
+
+/// A conversation about one picture or clip at a time.
+#[derive(Debug)]
+pub struct Session<'a, F: Fusion = Frgca> {
+    model: &'a FaceLlava<F>,
+    options: SessionOptions,
+    media: Option<Encoded>,
+    turns: Vec<Turn>,
+    cache: KvCache,
+    /// What the cache holds.
+    cached: Vec<Slot>,
+}
+
+impl<'a, F: Fusion> Session<'a, F> {
+    pub(crate) fn new(model: &'a FaceLlava<F>, options: SessionOptions) -> Self {
+        let cache = model.network.decoder.cache(1);
+        Self { model, options, media: None, turns: Vec::new(), cache, cached: Vec::new() }
+    }
+
+    /// The settings; changes hold from the next question or media on.
+    pub fn options_mut(&mut self) -> &mut SessionOptions {
+        &mut self.options
+    }
+
+    /// Finds, crops and aligns the face and encodes it. The conversation starts afresh.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`], [`Error::NoTower`], [`Error::LandmarkFrames`], [`Error::Fusion`].
+    pub fn set_media(&mut self, media: &Media) -> Result<&[FrameFace], Error> {
+        self.clear();
+        let network = &self.model.network;
+        let prepared = media.prepare(&self.model.finder, &self.options.faces, network.fusion.is_some())?;
+        let (start, device) = (Instant::now(), &self.model.device);
+        let landmarks = prepared.landmarks.as_deref().map(|sets| landmark_tensor(sets, device));
+        let landmarks_used = landmarks.is_some();
+        let features = if prepared.is_video {
+            let size = network.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?.config().image_size;
+            network.video_features(video_pixels(&prepared.crops, size, device), landmarks)?
+        } else {
+            let size = network.image_tower.as_ref().ok_or(Error::NoTower { kind: "image" })?.config().image_size;
+            let crop = &prepared.crops[0];
+            let square = if self.options.pad_to_square { pad_to_square(crop) } else { crop.clone() };
+            network.image_features(image_pixels(&square, size, device).unsqueeze(), landmarks)?
+        };
+        device.sync().map_err(|e| Error::Backend(e.to_string()))?;
+        let blocks = features.iter_dim(0).map(|block| block.squeeze_dim(0)).collect();
+        let timings = Timings {
+            decode: prepared.decode_ms,
+            detect: prepared.detect_ms,
+            landmarks: prepared.landmarks_ms,
+            tower: ms(start),
+            ..Timings::default()
+        };
+        let media = self.media.insert(Encoded { blocks, faces: prepared.faces, landmarks_used, timings });
+        Ok(&media.faces)
+    }
+
+    /// Forgets media and conversation.
+    pub fn clear(&mut self) {
+        self.media = None;
+        self.turns.clear();
+        self.cache.truncate(0);
+        self.cached.clear();
+    }
+
+    /// Asks a question.
+    ///
+    /// # Errors
+    /// [`Error::Question`], [`Error::Setting`], [`Error::Context`], [`Error::NonFinite`], [`Error::Backend`].
+    pub fn ask(&mut self, question: &str) -> Result<Answer, Error> {
+        self.ask_stream(question, |_| ())
+    }
+
+    /// Asks a question and hands the answer on, piece by piece; a piece never splits a character.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub fn ask_stream(&mut self, question: &str, mut on_text: impl FnMut(&str)) -> Result<Answer, Error> {
+        if question.trim().is_empty() || question.len() > MAX_QUESTION {
+            return Err(Error::Question { bytes: question.len(), limit: MAX_QUESTION });
+        }
+        let sampling = self.options.sampling.clone();
+        sampling.check()?;
+        let slots = self.slots(question)?;
+        let context = self.model.network.decoder.config().context;
+        if slots.len() + sampling.max_new_tokens > context {
+            return Err(Error::Context { prompt: slots.len(), new: sampling.max_new_tokens, context });
+        }
+        let answer = self.generate(&slots, &sampling, &mut on_text)?;
+        if self.options.history {
+            self.turns.push(Turn { question: question.to_owned(), answer: Some(answer.text.clone()) });
+        }
+        Ok(answer)
+    }
+
+    /// The prompt with media placeholders expanded to their exact number of visual tokens.
+    fn slots(&self, question: &str) -> Result<Vec<Slot>, Error> {
+        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
+        let mut turns = if self.options.history { self.turns.clone() } else { Vec::new() };
+        turns.push(Turn { question: question.to_owned(), answer: None });
+        let conversation = Conversation { template: self.options.template, media: blocks.len(), turns };
+        let tokens = self.model.tokenizer.encode(&conversation.pieces())?;
+        let placeholders = tokens.iter().filter(|t| matches!(t, PromptToken::Media(_))).count();
+        if placeholders != blocks.len() {
+            return Err(Error::MediaCount { placeholders, given: blocks.len() });
+        }
+        let mut slots = Vec::new();
+        for token in tokens {
+            match token {
+                PromptToken::Text(id) => slots.push(Slot::Text(id)),
+                PromptToken::Media(i) => slots.extend((0..blocks[i].dims()[0]).map(|row| Slot::Visual(i, row))),
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Embeddings `[1, L, D]` of some slots: runs of text and runs of visual rows, in order.
+    fn embeddings(&self, slots: &[Slot]) -> Tensor<3> {
+        let decoder = &self.model.network.decoder;
+        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
+        let same_run = |a: &Slot, b: &Slot| match (a, b) {
+            (Slot::Text(_), Slot::Text(_)) => true,
+            (Slot::Visual(i, _), Slot::Visual(j, _)) => i == j,
+            _ => false,
+        };
+        let runs = slots.chunk_by(same_run).map(|run| match run[0] {
+            Slot::Visual(block, row) => blocks[block].clone().narrow(0, row, run.len()),
+            Slot::Text(_) => {
+                let id = |slot: &Slot| if let Slot::Text(id) = slot { *id } else { 0 };
+                decoder.embed(&run.iter().map(id).collect::<Vec<_>>())
+            }
+        });
+        Tensor::cat(runs.collect(), 0).unsqueeze()
+    }
+
+    fn generate(
+        &mut self,
+        slots: &[Slot],
+        sampling: &Sampling,
+        on_text: &mut impl FnMut(&str),
+    ) -> Result<Answer, Error> {
+        let (tokenizer, network) = (&self.model.tokenizer, &self.model.network);
+        // At least the last position is computed again: its logits are needed.
+        let shared = self.cached.iter().zip(slots).take_while(|(a, b)| a == b).count();
+        let reused_tokens = shared.min(slots.len() - 1);
+        self.cache.truncate(reused_tokens);
+        self.cached.truncate(reused_tokens);
+
+        let start = Instant::now();
+        let text_ids = |slots: &[Slot]| -> Vec<u32> {
+            slots.iter().filter_map(|s| if let Slot::Text(id) = s { Some(*id) } else { None }).collect()
+        };
+        let mut seen = text_ids(slots);
+        let mut sampler = Sampler::new(sampling);
+        let mut stream = TextStream::new(tokenizer, StopStrings::new(sampling.stop.iter().cloned()));
+        let (mut token_ids, mut steps, mut text) = (Vec::new(), Vec::new(), String::new());
+        let (mut pending, mut prefill) = (slots[reused_tokens..].to_vec(), 0.0);
+        let mut said = |piece: String| {
+            if !piece.is_empty() {
+                on_text(&piece);
+                text.push_str(&piece);
+            }
+        };
+        let stop_reason = loop {
+            let embeddings = self.embeddings(&pending);
+            let mut rows = network.next_logits(embeddings, &mut self.cache, &[0], token_ids.len())?;
+            self.cached.append(&mut pending);
+            let logits = rows.swap_remove(0);
+            let id = sampler.choose(&logits, &seen);
+            if token_ids.is_empty() {
+                prefill = ms(start);
+            }
+            if id == tokenizer.eos() {
+                break StopReason::EndOfAnswer;
+            }
+            if sampling.logprobs > 0 {
+                steps.push(logprobs(&logits, id, sampling.logprobs, |id| tokenizer.token(id)));
+            }
+            token_ids.push(id);
+            seen.push(id);
+            said(stream.push(id));
+            if stream.is_stopped() {
+                break StopReason::StopString;
+            }
+            if token_ids.len() == sampling.max_new_tokens {
+                break StopReason::Length;
+            }
+            pending.push(Slot::Text(id));
+        };
+        said(stream.finish());
+        let stop_reason = if stream.is_stopped() { StopReason::StopString } else { stop_reason };
+        let media = self.media.as_ref();
+        let mut timings = media.map(|m| m.timings).unwrap_or_default();
+        timings.prefill = prefill;
+        let further = token_ids.len().saturating_sub(1).max(1);
+        timings.per_token = (ms(start) - prefill) / further as f64;
+        Ok(Answer {
+            text: text.trim().to_owned(),
+            token_ids,
+            stop_reason,
+            landmarks_used: media.is_some_and(|m| m.landmarks_used),
+            face: media.map(|m| m.faces.clone()).unwrap_or_default(),
+            logprobs: steps,
+            prompt_tokens: slots.len(),
+            reused_tokens,
+            timings_ms: timings,
+        })
+    }
+}
+
+/// `[n, 68, 2]`.
+pub(crate) fn landmark_tensor(sets: &[UnitLandmarks], device: &burn::tensor::Device) -> Tensor<3> {
+    let values: Vec<f32> = sets.iter().flat_map(|set| set.iter().flat_map(|p| [p.x, p.y])).collect();
+    Tensor::from_data(TensorData::new(values, [sets.len(), 68, 2]), device)
+}

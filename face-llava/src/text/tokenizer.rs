@@ -1,0 +1,121 @@
+//! The tokenizer of a checkpoint (tokenizer.json).
+
+use std::path::Path;
+
+use super::{Piece, PromptToken};
+use crate::Error;
+
+/// A tokenizer.json holds a few MiB.
+const MAX_FILE: u64 = 32 << 20;
+
+/// Encodes typed pieces and decodes tokens.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    bos: u32,
+    eos: u32,
+    /// The byte that a byte-fallback token stands for, by id.
+    bytes: Vec<Option<u8>>,
+    special: Vec<bool>,
+}
+
+impl Tokenizer {
+    /// Reads tokenizer.json. `vocab` is the number of embeddings; every token must have one.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], [`Error::Landmarks`] for files that cannot be read.
+    pub fn open(path: &Path, vocab: usize, bos: u32, eos: u32) -> Result<Self, Error> {
+        let bytes = landmarks::picture::read_file(path, MAX_FILE)?;
+        let fail = |e: tokenizers::Error| Error::Tokenizer(e.to_string());
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(fail)?;
+        inner.with_truncation(None).map_err(fail)?;
+        inner.with_padding(None);
+        // What a user types is text, never a control token.
+        inner.set_encode_special_tokens(true);
+        let tokens = inner.get_vocab(true);
+        let largest = tokens.values().copied().max().unwrap_or(0) as usize;
+        if tokens.is_empty() || largest >= vocab {
+            return Err(Error::Tokenizer(format!(
+                "its {} tokens reach id {largest}, the model has {vocab} embeddings: it belongs to another model",
+                tokens.len()
+            )));
+        }
+        let mut byte_of = vec![None; vocab];
+        for (token, id) in &tokens {
+            let hex = token.strip_prefix("<0x").and_then(|t| t.strip_suffix('>'));
+            byte_of[*id as usize] = hex.and_then(|h| u8::from_str_radix(h, 16).ok());
+        }
+        let mut special = vec![false; vocab];
+        for (id, token) in inner.get_added_tokens_decoder() {
+            special[id as usize] = token.special;
+        }
+        Ok(Self { inner, bos, eos, bytes: byte_of, special })
+    }
+
+    /// Tokens of plain text; control tokens in it are spelt out.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// A whole prompt: the begin token, then each piece. Text between two markers is encoded in one go, as the authors'
+    /// code does.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn encode(&self, pieces: &[Piece]) -> Result<Vec<PromptToken>, Error> {
+        let mut out = vec![PromptToken::Text(self.bos)];
+        let (mut text, mut media) = (String::new(), 0);
+        let flush = |text: &mut String, out: &mut Vec<PromptToken>| -> Result<(), Error> {
+            out.extend(self.encode_text(text)?.into_iter().map(PromptToken::Text));
+            text.clear();
+            Ok(())
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Text(t) => text.push_str(t),
+                Piece::Media => {
+                    flush(&mut text, &mut out)?;
+                    out.push(PromptToken::Media(media));
+                    media += 1;
+                }
+                Piece::EndOfAnswer => {
+                    flush(&mut text, &mut out)?;
+                    out.push(PromptToken::Text(self.eos));
+                }
+            }
+        }
+        flush(&mut text, &mut out)?;
+        Ok(out)
+    }
+
+    /// The text of tokens, control tokens left out.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
+        self.inner.decode(ids, true).map_err(|e| Error::Tokenizer(e.to_string()))
+    }
+
+    /// The token that ends an answer.
+    pub fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// The byte behind a byte-fallback token.
+    pub(super) fn byte(&self, id: u32) -> Option<u8> {
+        self.bytes.get(id as usize).copied().flatten()
+    }
+
+    pub(super) fn is_special(&self, id: u32) -> bool {
+        self.special.get(id as usize).copied().unwrap_or(true)
+    }
+
+    /// A token as it is spelt, spaces shown as spaces.
+    pub fn token(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default().replace('\u{2581}', " ")
+    }
+}

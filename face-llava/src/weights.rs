@@ -1,0 +1,82 @@
+//! The hub's key names, and the order in which a checkpoint is read.
+
+use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+
+use crate::decoder::Llama;
+use crate::{Error, Network};
+
+const MODEL: &str = "model.";
+const PROJECTOR: &str = "model.mm_projector.";
+/// Prefix of the image tower inside a checkpoint.
+pub(crate) const IMAGE_TOWER: &str = "model.image_tower.image_tower.";
+/// Prefix of the video tower inside a checkpoint.
+pub(crate) const VIDEO_TOWER: &str = "model.video_tower.video_tower.";
+/// Prefix of a tower in a LanguageBind folder.
+pub(crate) const LANGUAGEBIND: &str = "vision_model.";
+
+/// Tensors that published files hold and nothing reads: rotary tables, position ids, the unused norms.
+const IGNORED: [&str; 6] =
+    ["rotary_emb.inv_freq", "position_ids", "post_layernorm.", "landmarks_cross_attn.ln.", "logit_scale", "encoder.layers."];
+
+/// Where a tower's weights are.
+#[derive(Debug)]
+pub(crate) struct TowerSource<'a> {
+    pub weights: &'a Weights,
+    pub prefix: &'static str,
+}
+
+impl Llama {
+    /// Fills the decoder from the hub's names.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(self, weights: &Weights, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+        Ok(load(self, weights, options, |path| {
+            Key::from(match path {
+                "embed_tokens" => "model.embed_tokens.weight".to_owned(),
+                "lm_head.weight" => "lm_head.weight".to_owned(),
+                path => format!("{MODEL}{path}"),
+            })
+        })?)
+    }
+}
+
+impl Network {
+    /// Fills every part; towers from where they are.
+    pub(crate) fn load(
+        mut self,
+        weights: &Weights,
+        image: Option<TowerSource<'_>>,
+        video: Option<TowerSource<'_>>,
+        options: &LoadOptions,
+    ) -> Result<(Self, LoadReport), Error> {
+        let mut report = LoadReport::default();
+        for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
+            if let (Some(empty), Some(source)) = (tower.take(), source) {
+                let (filled, part) = empty.load(source.weights, source.prefix, options)?;
+                report.merge(part);
+                *tower = Some(filled);
+            }
+        }
+        let (projector, part) = self.projector.load(weights, PROJECTOR, options)?;
+        report.merge(part);
+        self.projector = projector;
+        if let Some(fusion) = self.fusion.take() {
+            let (fusion, part) = fusion.load(weights, MODEL, options)?;
+            report.merge(part);
+            self.fusion = Some(fusion);
+        }
+        let (decoder, part) = self.decoder.load(weights, options)?;
+        report.merge(part);
+        self.decoder = decoder;
+        Ok((self, report))
+    }
+}
+
+/// Tensors that nobody read and nobody was expected to leave.
+pub(crate) fn unexpected(weights: &Weights) -> Vec<String> {
+    let towers_elsewhere = |name: &String| name.starts_with(IMAGE_TOWER) || name.starts_with(VIDEO_TOWER);
+    let known = |name: &String| IGNORED.iter().any(|part| name.contains(part)) && !name.starts_with("model.layers.");
+    let rotary = |name: &String| name.ends_with("rotary_emb.inv_freq");
+    weights.unused().into_iter().filter(|n| !(towers_elsewhere(n) || known(n) || rotary(n))).collect()
+}
