@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use face_encoder::TowerConfig;
 use frgca::Frgca;
 use landmarks::picture::read_file;
-use landmarks::weights::Weights;
+use landmarks::weights::{LoadOptions, LoadReport, Weights};
 
 use crate::network::Parts;
-use crate::weights::{IMAGE_TOWER, LANGUAGEBIND, TowerSource, VIDEO_TOWER};
+use crate::weights::{IMAGE_TOWER, LANGUAGEBIND, TowerSource, VIDEO_TOWER, unexpected};
 use crate::{Error, FaceLlavaConfig};
 
 /// A config.json holds a few KiB.
@@ -229,4 +230,23 @@ fn tower(
         return Err(Error::ModelDir { path: model.into(), what });
     }
     Ok(Some(files))
+}
+
+impl ModelDir {
+    /// Checks names and shapes of everything that would be loaded, without reading it.
+    ///
+    /// # Errors
+    /// As [`crate::FaceLlava::load`], for weights.
+    pub fn check(&self, device: &Device) -> Result<LoadReport, Error> {
+        let options = LoadOptions { headers_only: true, ..LoadOptions::default() };
+        let image = self.image_tower.as_ref().map(|t| t.source(&self.weights));
+        let video = self.video_tower.as_ref().map(|t| t.source(&self.weights));
+        let network = self.config.init(&self.parts(), device);
+        Ok(network.load(&self.weights, image, video, &options)?.1)
+    }
+
+    /// Tensors of the checkpoint that nothing has used so far.
+    pub fn unused(&self) -> Vec<String> {
+        unexpected(&self.weights)
+    }
 }

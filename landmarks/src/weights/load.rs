@@ -29,11 +29,13 @@ pub struct LoadOptions {
     pub dtype: FloatDType,
     /// Accept NaN and infinities.
     pub allow_nonfinite: bool,
+    /// Check names and shapes only; the module stays empty.
+    pub headers_only: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { dtype: FloatDType::F32, allow_nonfinite: false }
+        Self { dtype: FloatDType::F32, allow_nonfinite: false, headers_only: false }
     }
 }
 
@@ -135,7 +137,8 @@ impl<F: Fn(&str) -> Key> ModuleMapper for Loader<'_, F> {
             return param;
         };
         match self.read(&key, info, &shape) {
-            Ok(data) => {
+            Ok(None) => param,
+            Ok(Some(data)) => {
                 let dtype = data.dtype();
                 let tensor = Tensor::from_data(data, (&param.lazy_device(), dtype));
                 let id = param.id;
@@ -150,7 +153,7 @@ impl<F: Fn(&str) -> Key> ModuleMapper for Loader<'_, F> {
 }
 
 impl<F> Loader<'_, F> {
-    fn read(&mut self, key: &Key, info: &TensorInfo, shape: &[usize]) -> Result<TensorData, Error> {
+    fn read(&mut self, key: &Key, info: &TensorInfo, shape: &[usize]) -> Result<Option<TensorData>, Error> {
         let mut found = info.shape.clone();
         let elements: usize = shape.iter().product();
         let mut first = 0;
@@ -168,9 +171,14 @@ impl<F> Loader<'_, F> {
                 found,
             });
         }
+        self.report.tensors += 1;
+        self.report.parameters += elements;
+        self.weights.mark_used(&key.name);
+        if self.options.headers_only {
+            return Ok(None);
+        }
         let mut sink = Sink::new(self.options, elements);
         self.weights.for_each_value(&key.name, info, first, elements, |v| sink.push(v))?;
-        self.weights.mark_used(&key.name);
         if let Some(index) = sink.nonfinite
             && !self.options.allow_nonfinite
         {
@@ -179,14 +187,12 @@ impl<F> Loader<'_, F> {
         if sink.zero && elements > 0 && key.name.ends_with("weight") {
             self.report.all_zero.push(key.name.clone());
         }
-        self.report.tensors += 1;
-        self.report.parameters += elements;
         self.report.overflowed += sink.overflowed;
-        Ok(match sink.values {
+        Ok(Some(match sink.values {
             Values::F32(v) => TensorData::new(v, shape.to_vec()),
             Values::F16(v) => TensorData::new(v, shape.to_vec()),
             Values::BF16(v) => TensorData::new(v, shape.to_vec()),
-        })
+        }))
     }
 }
 

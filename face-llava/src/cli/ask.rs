@@ -1,0 +1,109 @@
+//! `face-llava ask`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use face_llava::{Answer, NamedDevice, SessionOptions};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::options::{AskOptions, DeviceOption, ModelOptions};
+use super::{Failure, Outcome, busy, complain, say};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava ask --model FaceLLaVA photo.jpg \"What emotion is shown?\"
+  face-llava ask --model FaceLLaVA clip.mp4 \"Describe the expression.\" --json
+  face-llava ask --model FaceLLaVA crop.png \"Guess the age.\" --no-detect --landmarks points.json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Picture, video, animation or folder of frames
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The question
+    #[arg(value_name = "QUESTION")]
+    question: String,
+    /// Print one JSON object with the text, tokens, face, settings and timings
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ask: AskOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    device: &'a str,
+    settings: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Value>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let options = arguments.ask.session(false)?;
+    let media = arguments.ask.media(&arguments.file)?;
+    let device = arguments.device.open()?;
+    let model = arguments.model.load(&device)?;
+    let mut session = model.session(options.clone());
+    let bar = busy("looking at the face");
+    let seen = session.set_media(&media).map(<[_]>::len);
+    bar.finish_and_clear();
+    seen?;
+    if arguments.json {
+        let bar = busy("answering");
+        let answer = session.ask(&arguments.question);
+        bar.finish_and_clear();
+        let warnings = media.warnings.iter().map(|w| json!(w));
+        let warnings = warnings.chain(media.clip_warnings().iter().map(|w| json!(w))).collect();
+        let settings = settings(&options, arguments, &device);
+        say(serde_json::to_string(&Output { answer: &answer?, device: &device.name, settings, warnings })?)?;
+    } else {
+        let mut out = std::io::stdout();
+        let mut written = Ok(());
+        let answer = session.ask_stream(&arguments.question, |piece| {
+            if written.is_ok() {
+                written = write!(out, "{piece}").and_then(|()| out.flush());
+            }
+        })?;
+        written?;
+        say("")?;
+        complain(&summary(&answer, &device));
+    }
+    Ok(Outcome::Done)
+}
+
+fn settings(options: &SessionOptions, arguments: &Arguments, device: &NamedDevice) -> Value {
+    json!({
+        "model": arguments.model.model,
+        "template": options.template,
+        "sampling": options.sampling,
+        "detect": options.faces.detect,
+        "face": options.faces.select,
+        "crop": options.faces.crop,
+        "pad_to_square": options.pad_to_square,
+        "dtype": "f32",
+        "device": device.name,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// One line about how the answer came about.
+pub(crate) fn summary(answer: &Answer, device: &NamedDevice) -> String {
+    let t = &answer.timings_ms;
+    format!(
+        "{} on {}; {}; {:.1} s to the first word, {:.0} ms a token",
+        if answer.landmarks_used { "landmarks used" } else { "landmarks not used" },
+        device.name,
+        match answer.face.first().map(|f| (f.bbox, f.of)) {
+            Some((Some(_), of)) => format!("1 of {of} faces"),
+            _ => "the whole picture taken as the face".into(),
+        },
+        (t.decode + t.detect + t.landmarks + t.tower + t.prefill) / 1000.0,
+        t.per_token,
+    )
+}

@@ -1,0 +1,66 @@
+//! `face-llava chat`
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ask::summary;
+use super::options::{AskOptions, DeviceOption, ModelOptions};
+use super::{Failure, Outcome, busy, complain, say};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava chat --model FaceLLaVA photo.jpg
+  printf 'What is the age?\\nWhy?\\n' | face-llava chat --model FaceLLaVA photo.jpg
+An empty line or end of input ends the conversation.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Picture, video, animation or folder of frames
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    ask: AskOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let options = arguments.ask.session(true)?;
+    let media = arguments.ask.media(&arguments.file)?;
+    let device = arguments.device.open()?;
+    let model = arguments.model.load(&device)?;
+    let mut session = model.session(options);
+    let bar = busy("looking at the face");
+    let seen = session.set_media(&media).map(<[_]>::len);
+    bar.finish_and_clear();
+    seen?;
+    let (stdin, mut out) = (std::io::stdin(), std::io::stdout());
+    let interactive = stdin.is_terminal();
+    loop {
+        if interactive {
+            write!(out, "> ")?;
+            out.flush()?;
+        }
+        let mut question = String::new();
+        if stdin.lock().read_line(&mut question)? == 0 || question.trim().is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let mut written = Ok(());
+        let answer = session.ask_stream(question.trim(), |piece| {
+            if written.is_ok() {
+                written = write!(out, "{piece}").and_then(|()| out.flush());
+            }
+        });
+        written?;
+        say("")?;
+        match answer {
+            Ok(answer) if interactive => complain(&summary(&answer, &device)),
+            Ok(_) => (),
+            // A question too long is no reason to lose the conversation.
+            Err(error) if interactive => complain(&error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

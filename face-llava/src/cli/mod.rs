@@ -1,0 +1,105 @@
+//! Arguments, exit codes, and one line for every error.
+
+mod ask;
+mod chat;
+mod doctor;
+mod faces;
+mod inspect;
+mod options;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Questions about faces, answered by a language model that is guided by face geometry.
+///
+/// Answers describe perceived expression and appearance, never what a person feels or who they are.
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 no face found.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find the faces in pictures: boxes, scores, 68 landmarks
+    Faces(faces::Arguments),
+    /// Ask one question about a picture, a video or a folder of frames
+    Ask(ask::Arguments),
+    /// Ask many questions in the terminal
+    Chat(chat::Arguments),
+    /// Say what a model's folder holds and what would be loaded
+    Inspect(inspect::Arguments),
+    /// Check devices, features and helper programs, and run a tiny forward pass
+    Doctor,
+}
+
+/// What a command reports besides its output.
+pub(crate) enum Outcome {
+    Done,
+    NoFace,
+    Failed,
+}
+
+/// Everything that ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Model(#[from] face_llava::Error),
+    #[error(transparent)]
+    Landmarks(#[from] landmarks::Error),
+    #[error(transparent)]
+    Encoder(#[from] face_encoder::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("output: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("output: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+pub(crate) fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Faces(arguments) => faces::run(&arguments),
+        Command::Ask(arguments) => ask::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Doctor => doctor::run(),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Ok(Outcome::NoFace) => ExitCode::from(3),
+        // Whoever read the output has seen enough.
+        Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.to_string());
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Model(face_llava::Error::NoFace { .. }) => 3,
+                _ => 1,
+            })
+        }
+    }
+}
+
+/// One line on stderr; control characters from foreign names are spelt out.
+pub(crate) fn complain(message: &str) {
+    let message: String = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "face-llava: {message}");
+}
+
+/// A line of output.
+pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// A moving line on stderr while something takes long; nothing where stderr is no terminal.
+pub(crate) fn busy(message: &'static str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new_spinner().with_message(message);
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar
+}

@@ -1,0 +1,213 @@
+//! Options that several commands share.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use face_llava::text::Template;
+use face_llava::{
+    FaceLlava, FaceOptions, LandmarkSource, LoadOptions, Media, ModelDir, NamedDevice, Sampling, SessionOptions,
+    TowerFolders, open_device,
+};
+use landmarks::picture::{OpenOptions, read_file};
+use landmarks::weights::LoadOptions as WeightOptions;
+use landmarks::{CropRule, Select, UnitLandmarks};
+
+use super::{Failure, busy, complain};
+
+/// Margin of the centred crop, in sides of the box.
+const MARGIN: f32 = 0.25;
+/// 68 points take a few KiB, eight frames of them little more.
+const MAX_LANDMARKS: u64 = 1 << 20;
+
+/// Where to run.
+#[derive(Args)]
+pub(crate) struct DeviceOption {
+    /// auto, cpu, wgpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+}
+
+impl DeviceOption {
+    pub fn open(&self) -> Result<NamedDevice, Failure> {
+        Ok(open_device(&self.device)?)
+    }
+}
+
+/// Which model.
+#[derive(Args)]
+pub(crate) struct ModelOptions {
+    /// Folder of the model: config.json, tokenizer.json, weights
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// LanguageBind_Image folder to take the image tower from
+    #[arg(long, value_name = "DIR")]
+    pub image_tower: Option<PathBuf>,
+    /// LanguageBind_Video_merge folder to take the video tower from
+    #[arg(long, value_name = "DIR")]
+    pub video_tower: Option<PathBuf>,
+    /// Refuse a checkpoint with tensors that nothing uses
+    #[arg(long)]
+    pub strict: bool,
+    /// Load weights that hold NaN or infinity
+    #[arg(long)]
+    pub allow_nonfinite: bool,
+}
+
+impl ModelOptions {
+    pub fn open(&self) -> Result<ModelDir, Failure> {
+        let towers = TowerFolders { image: self.image_tower.clone(), video: self.video_tower.clone() };
+        Ok(ModelDir::open_with(&self.model, &towers)?)
+    }
+
+    /// Loads the model and says on stderr what is worth knowing.
+    pub fn load(&self, device: &NamedDevice) -> Result<FaceLlava, Failure> {
+        let weights = WeightOptions { allow_nonfinite: self.allow_nonfinite, ..WeightOptions::default() };
+        let options = LoadOptions { weights, strict: self.strict };
+        let dir = self.open()?;
+        let bar = busy("loading the model");
+        let model = FaceLlava::load(&dir, &options, &device.device);
+        bar.finish_and_clear();
+        let model = model?;
+        let report = &model.report;
+        if !report.unused.is_empty() {
+            complain(&format!("note: {} tensors are not used, first {:?}", report.unused.len(), report.unused[0]));
+        }
+        if let Some(name) = report.weights.all_zero.first() {
+            complain(&format!("warning: {} weights are zero throughout, first {name:?}", report.weights.all_zero.len()));
+        }
+        if report.weights.overflowed > 0 {
+            complain(&format!("warning: {} weights overflowed to infinity", report.weights.overflowed));
+        }
+        if !report.has_landmarks {
+            complain("note: this checkpoint has no landmark modules; answers do not use face geometry");
+        }
+        Ok(model)
+    }
+}
+
+/// Wording of the prompt.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum TemplateName {
+    Inference,
+    Training,
+}
+
+/// How the face square is laid.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum CropName {
+    /// The authors' crop tool, which the published model was trained on
+    Authors,
+    /// Centred with a margin, black beyond the border
+    Centered,
+}
+
+/// How faces are found and answers chosen.
+#[derive(Args)]
+pub(crate) struct AskOptions {
+    /// Landmarks from a JSON file: 68 [x, y] pairs in [0, 1] of the crop, or one such array for each sampled frame
+    #[arg(long, value_name = "FILE.json", conflicts_with = "no_landmarks")]
+    landmarks: Option<PathBuf>,
+    /// Leave landmarks out
+    #[arg(long)]
+    no_landmarks: bool,
+    /// Take the picture as the face crop itself
+    #[arg(long)]
+    no_detect: bool,
+    /// Which face: largest, best, or an index from `face-llava faces`
+    #[arg(long, default_value = "largest", value_parser = parse_select)]
+    face: Select,
+    /// How the square around the face is laid
+    #[arg(long, value_enum, default_value = "authors")]
+    crop: CropName,
+    /// Lay pictures into squares of grey, as training does
+    #[arg(long)]
+    pad: bool,
+    /// Wording of the prompt
+    #[arg(long, value_enum, default_value = "inference")]
+    template: TemplateName,
+    /// Longest answer, tokens
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    max_new_tokens: usize,
+    /// 0 for the most likely answer; the authors' script uses 0.1
+    #[arg(long, default_value_t = 0.0, value_name = "T")]
+    temperature: f64,
+    /// Only the K most likely tokens; 0 for all
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    top_k: usize,
+    /// Only the most likely tokens that reach this probability together
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f64,
+    /// Divides the score of tokens that occurred already
+    #[arg(long, default_value_t = 1.0, value_name = "R")]
+    repetition_penalty: f64,
+    /// Seed of the random numbers
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    /// End the answer at this string; may be given several times
+    #[arg(long, value_name = "STRING")]
+    stop: Vec<String>,
+    /// Report the log-probabilities of the K most likely tokens (with --json)
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    logprobs: usize,
+    /// Accept pictures that end early
+    #[arg(long)]
+    lenient: bool,
+}
+
+fn parse_select(text: &str) -> Result<Select, String> {
+    match text {
+        "largest" => Ok(Select::Largest),
+        "best" => Ok(Select::Best),
+        index => index.parse().map(Select::Index).map_err(|_| "expected largest, best or an index".into()),
+    }
+}
+
+impl AskOptions {
+    pub fn media(&self, path: &Path) -> Result<Media, Failure> {
+        Ok(Media::open_with(path, &OpenOptions { lenient: self.lenient, ..OpenOptions::default() })?)
+    }
+
+    pub fn session(&self, history: bool) -> Result<SessionOptions, Failure> {
+        let landmarks = match &self.landmarks {
+            Some(path) => LandmarkSource::Given(read_landmarks(path)?),
+            None if self.no_landmarks => LandmarkSource::Without,
+            None => LandmarkSource::Found,
+        };
+        let crop = match self.crop {
+            CropName::Authors => CropRule::Authors,
+            CropName::Centered => CropRule::Centered { margin: MARGIN },
+        };
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed,
+            max_new_tokens: self.max_new_tokens,
+            stop: self.stop.clone(),
+            logprobs: self.logprobs,
+        };
+        // Before anything is loaded: a wrong setting must not cost a minute.
+        sampling.check()?;
+        Ok(SessionOptions {
+            template: match self.template {
+                TemplateName::Inference => Template::Inference,
+                TemplateName::Training => Template::Training,
+            },
+            sampling,
+            faces: FaceOptions { detect: !self.no_detect, select: self.face, crop, landmarks },
+            history,
+            pad_to_square: self.pad,
+        })
+    }
+}
+
+/// One set of 68 points, or a list of sets.
+fn read_landmarks(path: &Path) -> Result<Vec<UnitLandmarks>, Failure> {
+    let bytes = read_file(path, MAX_LANDMARKS)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if let Ok(sets) = serde_json::from_str::<Vec<UnitLandmarks>>(&text) {
+        return Ok(sets);
+    }
+    Ok(vec![UnitLandmarks::from_json(&text)?])
+}
