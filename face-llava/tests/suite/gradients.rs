@@ -1,0 +1,105 @@
+//! One training step on the autodiff device against PyTorch's autograd.
+
+use burn::tensor::{Int, Tensor, TensorData, activation};
+use face_llava::{FaceLlava, LoadOptions};
+use frgca::Fusion;
+
+use crate::{device, error, json, open_dir, reference, tensor, values};
+
+/// As promised.
+const GRADIENTS: f64 = 1e-3;
+const LOSS: f32 = 1e-4;
+
+#[test]
+fn loss_and_gradients_match() {
+    let device = device().autodiff();
+    let model = FaceLlava::load(&open_dir(), &LoadOptions::default(), &device).unwrap();
+    let (reference, case) = (reference(), json("tiny-simple/cases.json"));
+    let train = &case["train"];
+    let network = &model.network;
+    let pixels = tensor(&reference, "image.pixel_values", [2, 3, 224, 224], &device);
+    let landmarks = tensor(&reference, "image.landmarks", [2, 68, 2], &device);
+    let tower = network.image_tower.as_ref().unwrap().images(pixels).detach();
+    let features = network.fusion.as_ref().unwrap().fuse(network.projector.forward(tower), landmarks).unwrap();
+
+    // Each sample's embeddings and, for each position, the token that comes next where it is part of the answer.
+    let (mut total, mut count) = (Tensor::<1>::zeros([1], &device), 0);
+    for sample in 0..2 {
+        let (mut parts, mut labels) = (Vec::new(), Vec::new());
+        let inputs = train["input_ids"][sample].as_array().unwrap().iter();
+        for (id, label) in inputs.zip(train["labels"][sample].as_array().unwrap()) {
+            if id.as_i64() == Some(-200) {
+                parts.push(features.clone().narrow(0, sample, 1).squeeze_dim(0));
+                labels.extend([-100; 256]);
+            } else {
+                parts.push(network.decoder.embed(&[id.as_u64().unwrap() as u32]));
+                labels.push(label.as_i64().unwrap());
+            }
+        }
+        let embeddings = Tensor::<2>::cat(parts, 0).unsqueeze::<3>();
+        let logits = network.decoder.logits(network.decoder.forward_full(embeddings)).squeeze_dim::<2>(0);
+        let answered: Vec<(i32, i32)> = (0..labels.len() - 1)
+            .filter(|&i| labels[i + 1] >= 0)
+            .map(|i| (i as i32, labels[i + 1] as i32))
+            .collect();
+        let n = answered.len();
+        let ints = |f: fn(&(i32, i32)) -> i32| {
+            let v: Vec<i32> = answered.iter().map(f).collect();
+            Tensor::<1, Int>::from_data(TensorData::new(v, [n]), &device)
+        };
+        let scores = activation::log_softmax(logits.select(0, ints(|a| a.0)), 1);
+        total = total - scores.gather(1, ints(|a| a.1).reshape([n, 1])).sum();
+        count += n;
+    }
+    let loss = total / count as f32;
+    let expected = train["loss"].as_f64().unwrap() as f32;
+    let found = loss.clone().into_scalar::<f32>();
+    assert!((found - expected).abs() < LOSS, "{found} {expected}");
+
+    let grads = loss.backward();
+    let fusion = network.fusion.as_ref().unwrap();
+    let attention = &fusion.attention;
+    let check = |name: &str, grad: Vec<f32>| {
+        let worst = error(&grad, &reference.read_f32(&format!("train.grad.model.{name}")).unwrap());
+        assert!(worst <= GRADIENTS, "{name}: {worst}");
+    };
+    let grad = |param: &Tensor<2>| values(param.grad(&grads).unwrap());
+    check("global_landmarks_projector.weight", grad(&fusion.global.as_ref().unwrap().layers[0].weight.val()));
+    check("landmarks_projector.region_layers.lips.weight", grad(&fusion.local.layers[7].weight.val()));
+    check("landmarks_cross_attn.linear_proj.weight", grad(&attention.linear_proj.weight.val()));
+    let packed = [&attention.q_proj, &attention.k_proj, &attention.v_proj].map(|l| grad(&l.weight.val())).concat();
+    check("landmarks_cross_attn.cross_attn.attn.in_proj_weight", packed);
+
+    // Private parts are reached by their path.
+    let mut found = Found { path: Vec::new(), grads: &grads, gradients: Default::default() };
+    burn::module::Module::visit(network, &mut found);
+    for (path, name) in [
+        ("projector.layers.0.weight", "mm_projector.0.weight"),
+        ("decoder.layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.weight"),
+        ("decoder.norm.gamma", "norm.weight"),
+    ] {
+        check(name, found.gradients.remove(path).unwrap());
+    }
+    let towers = found.gradients.keys().filter(|path| path.contains("tower")).count();
+    assert_eq!(towers, 0, "the towers are frozen");
+}
+
+struct Found<'a> {
+    path: Vec<String>,
+    grads: &'a burn::tensor::Gradients,
+    gradients: std::collections::HashMap<String, Vec<f32>>,
+}
+
+impl burn::module::ModuleVisitor for Found<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+        if let Some(grad) = param.val().grad(self.grads) {
+            self.gradients.insert(self.path.join("."), values(grad));
+        }
+    }
+}
