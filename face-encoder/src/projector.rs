@@ -30,8 +30,9 @@ impl VisionProjectorConfig {
     /// # Errors
     /// [`Error::Config`] for other names, and for `identity` between different widths.
     pub fn parse(kind: &str, d_input: usize, d_output: usize) -> Result<Self, Error> {
-        let layers = projector_layers(kind)
-            .ok_or_else(|| Error::Config(format!("mm_projector_type {kind:?} is not linear, identity or mlpNx_gelu")))?;
+        let layers = projector_layers(kind).ok_or_else(|| {
+            Error::Config(format!("mm_projector_type {kind:?} is not linear, identity or mlpNx_gelu"))
+        })?;
         if layers == 0 && d_input != d_output {
             return Err(Error::Config(format!("an identity projector cannot lead from {d_input} to {d_output}")));
         }
@@ -60,9 +61,8 @@ impl VisionProjector {
     /// - x `[B, N, D_tower]`
     /// - output `[B, N, D]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let step = |x, (i, layer): (usize, &Linear)| {
-            layer.forward(if i == 0 { x } else { Activation::Gelu.forward(x) })
-        };
+        let step =
+            |x, (i, layer): (usize, &Linear)| layer.forward(if i == 0 { x } else { Activation::Gelu.forward(x) });
         self.layers.iter().enumerate().fold(x, step)
     }
 

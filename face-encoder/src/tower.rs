@@ -98,10 +98,8 @@ impl Tower {
         let (grid, p, d) = (self.config.grid(), self.config.patch_size, self.config.width);
         let [b, ..] = pixels.dims();
         // A convolution whose stride is its kernel is a product with the flattened patches.
-        let patches = pixels
-            .reshape([b, 3, grid, p, grid, p])
-            .permute([0, 2, 4, 1, 3, 5])
-            .reshape([b * grid * grid, 3 * p * p]);
+        let patches =
+            pixels.reshape([b, 3, grid, p, grid, p]).permute([0, 2, 4, 1, 3, 5]).reshape([b * grid * grid, 3 * p * p]);
         let kernel = self.patch_embedding.val().reshape([d, 3 * p * p]);
         let patches = patches.matmul(kernel.transpose()).reshape([b, grid * grid, d]);
         let class = self.class_embedding.val().reshape([1, 1, d]).expand([b, 1, d]);

@@ -188,7 +188,9 @@ fn frgca_config(raw: &Raw) -> Result<FrgcaConfig, Error> {
     attention.heads = raw.cross_attn_num_heads.unwrap_or(attention.heads);
     attention.branch_scale = raw.cross_attn_branch_scale.unwrap_or(attention.branch_scale);
     if attention.heads == 0 || !raw.hidden_size.is_multiple_of(attention.heads) || !attention.branch_scale.is_finite() {
-        return Err(Error::Config("cross_attn_num_heads does not divide hidden_size, or the scale is not finite".into()));
+        return Err(Error::Config(
+            "cross_attn_num_heads does not divide hidden_size, or the scale is not finite".into(),
+        ));
     }
     let global = match raw.global_landmarks_projector_type.as_str() {
         "none" => None,

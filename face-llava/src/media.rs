@@ -6,7 +6,9 @@ use std::time::Instant;
 use face_encoder::video::{Clip, ClipWarning, VideoOptions, is_clip, open_clip};
 use image::RgbImage;
 use landmarks::picture::{OpenOptions, Warning, open_with};
-use landmarks::{BBox, CropRule, Face, FaceCrop, FaceFinder, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face};
+use landmarks::{
+    BBox, CropRule, Face, FaceCrop, FaceFinder, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face,
+};
 use serde::Serialize;
 
 use crate::Error;
@@ -38,12 +40,7 @@ pub enum LandmarkSource {
 
 impl Default for FaceOptions {
     fn default() -> Self {
-        Self {
-            detect: true,
-            select: Select::Largest,
-            crop: CropRule::default(),
-            landmarks: LandmarkSource::default(),
-        }
+        Self { detect: true, select: Select::Largest, crop: CropRule::default(), landmarks: LandmarkSource::default() }
     }
 }
 

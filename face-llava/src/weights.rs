@@ -15,8 +15,14 @@ pub(crate) const VIDEO_TOWER: &str = "model.video_tower.video_tower.";
 pub(crate) const LANGUAGEBIND: &str = "vision_model.";
 
 /// Tensors that published files hold and nothing reads: rotary tables, position ids, the unused norms.
-const IGNORED: [&str; 6] =
-    ["rotary_emb.inv_freq", "position_ids", "post_layernorm.", "landmarks_cross_attn.ln.", "logit_scale", "encoder.layers."];
+const IGNORED: [&str; 6] = [
+    "rotary_emb.inv_freq",
+    "position_ids",
+    "post_layernorm.",
+    "landmarks_cross_attn.ln.",
+    "logit_scale",
+    "encoder.layers.",
+];
 
 /// Where a tower's weights are.
 #[derive(Debug)]

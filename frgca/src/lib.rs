@@ -21,8 +21,8 @@
 //! ```
 
 mod attention;
-mod proximity;
 mod projector;
+mod proximity;
 mod weights;
 
 use burn::module::Module;

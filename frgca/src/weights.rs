@@ -27,13 +27,7 @@ impl Frgca {
     }
 }
 
-fn published(
-    path: &str,
-    prefix: &str,
-    local: ProjectorKind,
-    global: Option<ProjectorKind>,
-    variant: Variant,
-) -> Key {
+fn published(path: &str, prefix: &str, local: ProjectorKind, global: Option<ProjectorKind>, variant: Variant) -> Key {
     let parts: Vec<&str> = path.split('.').collect();
     match parts.as_slice() {
         ["local", "layers", i, leaf] => format!("{prefix}{LOCAL}{}", layer(local, i, leaf)).into(),
@@ -61,9 +55,7 @@ fn layer(kind: ProjectorKind, index: &str, leaf: &str) -> String {
 fn attention(cross_attn: &str, name: &str, leaf: &str, variant: Variant) -> Key {
     let part = ["q_proj", "k_proj", "v_proj"].iter().position(|n| *n == name);
     match (variant, part) {
-        (Variant::Simple, Some(i)) => {
-            Key { name: format!("{cross_attn}attn.in_proj_{leaf}"), part: Some((i, 3)) }
-        }
+        (Variant::Simple, Some(i)) => Key { name: format!("{cross_attn}attn.in_proj_{leaf}"), part: Some((i, 3)) },
         (Variant::Simple, None) => format!("{cross_attn}attn.{name}.{leaf}").into(),
         _ => format!("{cross_attn}{name}.{leaf}").into(),
     }

@@ -71,11 +71,8 @@ impl Block {
         let y = self.pointwise.forward(self.depthwise.forward(x.clone()));
         let shortcut = if self.stride == 2 { max_pool2d(x, MaxPoolOptions::new([2, 2])) } else { x };
         let missing = y.dims()[1] - shortcut.dims()[1];
-        let shortcut = if missing > 0 {
-            shortcut.pad([(0, missing), (0, 0), (0, 0)], PadMode::Constant(0.0))
-        } else {
-            shortcut
-        };
+        let shortcut =
+            if missing > 0 { shortcut.pad([(0, missing), (0, 0), (0, 0)], PadMode::Constant(0.0)) } else { shortcut };
         let sum = y + shortcut;
         match &self.prelu {
             Some(prelu) => prelu.forward(sum),

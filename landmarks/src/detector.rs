@@ -221,12 +221,8 @@ fn mean(group: &[Detection], score: f32) -> Detection {
     let total: f32 = group.iter().map(|d| d.score).sum();
     let mean = |f: &dyn Fn(&Detection) -> f32| group.iter().map(|d| f(d) * d.score).sum::<f32>() / total;
     let (x, y) = (mean(&|d| d.bbox.x), mean(&|d| d.bbox.y));
-    let bbox = BBox {
-        x,
-        y,
-        width: mean(&|d| d.bbox.x + d.bbox.width) - x,
-        height: mean(&|d| d.bbox.y + d.bbox.height) - y,
-    };
+    let bbox =
+        BBox { x, y, width: mean(&|d| d.bbox.x + d.bbox.width) - x, height: mean(&|d| d.bbox.y + d.bbox.height) - y };
     let keypoints = std::array::from_fn(|k| Point::new(mean(&|d| d.keypoints[k].x), mean(&|d| d.keypoints[k].y)));
     Detection { bbox, score, keypoints }
 }

@@ -88,7 +88,11 @@ impl Canvas {
             let mut outline = PathBuilder::new();
             let mut dots = PathBuilder::new();
             for (i, p) in points[region.points()].iter().enumerate() {
-                if i == 0 { outline.move_to(p.x, p.y) } else { outline.line_to(p.x, p.y) }
+                if i == 0 {
+                    outline.move_to(p.x, p.y)
+                } else {
+                    outline.line_to(p.x, p.y)
+                }
                 dots.push_circle(p.x, p.y, 1.6 * line);
             }
             if region.is_closed() {

@@ -59,10 +59,7 @@ impl Point {
 /// The 68 iBUG points of one face. Serialised as 68 `[x, y]` pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<P>", into = "Vec<P>")]
-#[serde(bound(
-    serialize = "P: Clone + Serialize",
-    deserialize = "P: Clone + Deserialize<'de>"
-))]
+#[serde(bound(serialize = "P: Clone + Serialize", deserialize = "P: Clone + Deserialize<'de>"))]
 pub struct Landmarks<P: Clone>([P; POINT_COUNT]);
 
 /// The 68 points in pixels of the upright picture.
@@ -182,8 +179,7 @@ impl BBox {
 
     /// The smallest box around the points.
     pub fn around(points: &[Point]) -> Self {
-        let (mut x0, mut y0, mut x1, mut y1) =
-            (f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY);
+        let (mut x0, mut y0, mut x1, mut y1) = (f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY);
         for p in points {
             (x0, y0, x1, y1) = (x0.min(p.x), y0.min(p.y), x1.max(p.x), y1.max(p.y));
         }
@@ -192,10 +188,7 @@ impl BBox {
 
     /// Whether any part leaves a picture of this size.
     pub fn leaves(&self, width: u32, height: u32) -> bool {
-        self.x < 0.0
-            || self.y < 0.0
-            || self.x + self.width > width as f32
-            || self.y + self.height > height as f32
+        self.x < 0.0 || self.y < 0.0 || self.x + self.width > width as f32 || self.y + self.height > height as f32
     }
 
     /// Checks a box given by the user: finite, of positive size, touching the picture and at
@@ -205,10 +198,8 @@ impl BBox {
     /// [`Error::BadBox`].
     pub fn check(&self, width: u32, height: u32) -> Result<(), Error> {
         let finite = <[f32; 4]>::from(*self).iter().all(|v| v.is_finite());
-        let inside = self.x < width as f32
-            && self.y < height as f32
-            && self.x + self.width > 0.0
-            && self.y + self.height > 0.0;
+        let inside =
+            self.x < width as f32 && self.y < height as f32 && self.x + self.width > 0.0 && self.y + self.height > 0.0;
         let bounded = self.width.max(self.height) <= 4.0 * width.max(height) as f32;
         if finite && bounded && self.width > 0.0 && self.height > 0.0 && inside {
             Ok(())
@@ -229,14 +220,7 @@ impl Affine {
         let (s, c) = (f64::from(angle)).sin_cos();
         let size = f64::from(size);
         let (cx, cy) = (f64::from(center.x), f64::from(center.y));
-        Self([
-            c * size,
-            -s * size,
-            cx - 0.5 * size * (c - s),
-            s * size,
-            c * size,
-            cy - 0.5 * size * (s + c),
-        ])
+        Self([c * size, -s * size, cx - 0.5 * size * (c - s), s * size, c * size, cy - 0.5 * size * (s + c)])
     }
 
     /// Scale then offset along each axis.

@@ -60,7 +60,8 @@ pub(super) fn open(path: &Path, options: &VideoOptions) -> Result<Clip, Error> {
         return Err(none("the video stream is empty"));
     }
     limit(path, "number of frames", expected as u64, options.max_frames as u64)?;
-    let quarter = stream.side_data_list.iter().find_map(|s| s.rotation).is_some_and(|r| (r / 90.0).round() as i64 % 2 != 0);
+    let quarter =
+        stream.side_data_list.iter().find_map(|s| s.rotation).is_some_and(|r| (r / 90.0).round() as i64 % 2 != 0);
     let (width, height) = if quarter { (stream.height, stream.width) } else { (stream.width, stream.height) };
     options.picture.check_size(width, height).map_err(|e| e.at(path))?;
 
@@ -156,12 +157,7 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn start(
-        command: &mut Command,
-        program: &'static str,
-        deadline: Instant,
-        path: &'a Path,
-    ) -> Result<Self, Error> {
+    fn start(command: &mut Command, program: &'static str, deadline: Instant, path: &'a Path) -> Result<Self, Error> {
         let io = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => Error::MissingProgram { program },
             _ => Error::Io { path: path.into(), source },
@@ -169,8 +165,7 @@ impl<'a> Running<'a> {
         // To a file, not a pipe: a program that complains a lot must not wait for somebody to listen.
         let messages = tempfile::tempfile().map_err(io)?;
         let said = messages.try_clone().map_err(io)?;
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn().map_err(io)?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn().map_err(io)?;
         let stdout = child.stdout.take().ok_or_else(|| io(ErrorKind::BrokenPipe.into()))?;
         Ok(Self { child, stdout, messages, program, deadline, path })
     }

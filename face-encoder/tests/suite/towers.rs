@@ -66,7 +66,8 @@ fn video_features_match() {
 
 #[test]
 fn a_batch_gives_what_each_gives() {
-    let small = TowerConfig { width: 32, layers: 3, heads: 4, mlp_width: 64, image_size: 56, ..TowerConfig::vit_l_14() };
+    let small =
+        TowerConfig { width: 32, layers: 3, heads: 4, mlp_width: 64, image_size: 56, ..TowerConfig::vit_l_14() };
     let images = Tensor::<4>::random([3, 3, 56, 56], Distribution::Default, &device());
     let tower = small.init(&device());
     let together = values(tower.images(images.clone()));
@@ -82,11 +83,9 @@ fn a_batch_gives_what_each_gives() {
 
 #[test]
 fn weights_that_do_not_fit_are_named() {
-    let config = TowerConfig::from_json(
-        &std::fs::read_to_string(fixture("LanguageBind_Image/config.json")).unwrap(),
-        -2,
-    )
-    .unwrap();
+    let config =
+        TowerConfig::from_json(&std::fs::read_to_string(fixture("LanguageBind_Image/config.json")).unwrap(), -2)
+            .unwrap();
     let weights = Weights::open(fixture("LanguageBind_Image")).unwrap();
     let load = |config: &TowerConfig, prefix| {
         config.init(&device()).load(&weights, prefix, &LoadOptions::default()).unwrap_err().to_string()

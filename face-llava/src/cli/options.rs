@@ -73,7 +73,10 @@ impl ModelOptions {
             complain(&format!("note: {} tensors are not used, first {:?}", report.unused.len(), report.unused[0]));
         }
         if let Some(name) = report.weights.all_zero.first() {
-            complain(&format!("warning: {} weights are zero throughout, first {name:?}", report.weights.all_zero.len()));
+            complain(&format!(
+                "warning: {} weights are zero throughout, first {name:?}",
+                report.weights.all_zero.len()
+            ));
         }
         if report.weights.overflowed > 0 {
             complain(&format!("warning: {} weights overflowed to infinity", report.weights.overflowed));

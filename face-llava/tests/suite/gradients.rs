@@ -38,10 +38,8 @@ fn loss_and_gradients_match() {
         }
         let embeddings = Tensor::<2>::cat(parts, 0).unsqueeze::<3>();
         let logits = network.decoder.logits(network.decoder.forward_full(embeddings)).squeeze_dim::<2>(0);
-        let answered: Vec<(i32, i32)> = (0..labels.len() - 1)
-            .filter(|&i| labels[i + 1] >= 0)
-            .map(|i| (i as i32, labels[i + 1] as i32))
-            .collect();
+        let answered: Vec<(i32, i32)> =
+            (0..labels.len() - 1).filter(|&i| labels[i + 1] >= 0).map(|i| (i as i32, labels[i + 1] as i32)).collect();
         let n = answered.len();
         let ints = |f: fn(&(i32, i32)) -> i32| {
             let v: Vec<i32> = answered.iter().map(f).collect();

@@ -45,8 +45,7 @@ fn conversations_match() {
         });
         let turns = turns.collect();
         let pieces = Conversation { template, media, turns }.pieces();
-        let expected: Vec<i64> =
-            case["input_ids"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
+        let expected: Vec<i64> = case["input_ids"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
         assert_eq!(encoded(&pieces), expected);
     }
 }

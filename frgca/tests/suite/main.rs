@@ -44,10 +44,7 @@ fn released(fixture: &Weights, variant: Variant) -> Frgca {
 fn released_case(fixture: &Weights, module: &Frgca, media: &str, tokens: usize) {
     let name = |n: &str| format!("{media}.{n}");
     let landmarks = tensor::<3>(fixture, &name("landmarks"), [68, 2]);
-    assert_close(
-        module.local.forward(landmarks.clone()),
-        tensor(fixture, &name("local_landmark_tokens"), [9, 32]),
-    );
+    assert_close(module.local.forward(landmarks.clone()), tensor(fixture, &name("local_landmark_tokens"), [9, 32]));
     let global = module.global.as_ref().unwrap().forward(landmarks.clone());
     assert_close(global, tensor(fixture, &name("global_landmark_token"), [1, 32]));
     let features = tensor::<3>(fixture, &name("features_no_landmarks"), [tokens, 32]);

@@ -189,11 +189,7 @@ impl Weights {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let files = if meta.is_dir() {
-            shards::open(path)?
-        } else {
-            vec![TensorFile::open(path)?]
-        };
+        let files = if meta.is_dir() { shards::open(path)? } else { vec![TensorFile::open(path)?] };
         Self::from_files(path, files)
     }
 
@@ -203,8 +199,7 @@ impl Weights {
     /// [`Error::Weights`].
     pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, Error> {
         let source = Source::Static(bytes);
-        let tensors =
-            safetensors::read(&source).map_err(|fault| Error::Weights { path: name.into(), fault })?;
+        let tensors = safetensors::read(&source).map_err(|fault| Error::Weights { path: name.into(), fault })?;
         Self::from_files(Path::new(name), vec![TensorFile { source, tensors }])
     }
 

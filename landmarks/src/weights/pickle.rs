@@ -166,14 +166,20 @@ impl Vm<'_> {
         loop {
             let op = self.uint(1)? as u8;
             match op {
-                0x80 => { self.take(1)?; },                 // PROTO
-                0x95 => { self.take(8)?; },                 // FRAME
-                b'.' => return self.pop(),                   // STOP
-                b'(' => self.marks.push(self.stack.len()),   // MARK
-                b'0' => { self.pop()?; },                   // POP
-                b'N' => self.push(Value::None),              // NONE
-                0x88 => self.push(Value::Int(1)),            // NEWTRUE
-                0x89 => self.push(Value::Int(0)),            // NEWFALSE
+                0x80 => {
+                    self.take(1)?;
+                } // PROTO
+                0x95 => {
+                    self.take(8)?;
+                } // FRAME
+                b'.' => return self.pop(),                 // STOP
+                b'(' => self.marks.push(self.stack.len()), // MARK
+                b'0' => {
+                    self.pop()?;
+                } // POP
+                b'N' => self.push(Value::None),            // NONE
+                0x88 => self.push(Value::Int(1)),          // NEWTRUE
+                0x89 => self.push(Value::Int(0)),          // NEWFALSE
                 b'K' | b'M' => {
                     let n = self.uint(if op == b'K' { 1 } else { 2 })?;
                     self.push(Value::Int(n as i64));
@@ -187,9 +193,18 @@ impl Vm<'_> {
                     self.take(8)?; // BINFLOAT: never part of a tensor
                     self.push(Value::None);
                 }
-                b'X' => { let n = self.uint(4)?; self.text(n)? }
-                0x8c => { let n = self.uint(1)?; self.text(n)? }
-                0x8d => { let n = self.uint(8)?; self.text(n)? }
+                b'X' => {
+                    let n = self.uint(4)?;
+                    self.text(n)?
+                }
+                0x8c => {
+                    let n = self.uint(1)?;
+                    self.text(n)?
+                }
+                0x8d => {
+                    let n = self.uint(8)?;
+                    self.text(n)?
+                }
                 b')' => self.push(Value::Seq(Vec::new())),
                 b']' => self.push(Value::Seq(Vec::new())),
                 b'}' => self.push(Value::Dict(Vec::new())),
@@ -198,16 +213,44 @@ impl Vm<'_> {
                     let items = self.pop_mark()?;
                     self.push(Value::Seq(items));
                 }
-                b'q' => { let k = self.uint(1)?; self.memoise(k)? }
-                b'r' => { let k = self.uint(4)?; self.memoise(k)? }
+                b'q' => {
+                    let k = self.uint(1)?;
+                    self.memoise(k)?
+                }
+                b'r' => {
+                    let k = self.uint(4)?;
+                    self.memoise(k)?
+                }
                 0x94 => self.memoise(self.memo.len() as u64)?,
-                b'h' => { let k = self.uint(1)?; self.recall(k)? }
-                b'j' => { let k = self.uint(4)?; self.recall(k)? }
-                b'a' => { let v = self.pop()?; self.append(vec![v])? }
-                b'e' => { let items = self.pop_mark()?; self.append(items)? }
-                b's' => { let v = self.pop()?; let k = self.pop()?; self.set_items(vec![k, v])? }
-                b'u' => { let items = self.pop_mark()?; self.set_items(items)? }
-                b'c' => { let (m, n) = (self.line()?, self.line()?); self.global(&m, &n)? }
+                b'h' => {
+                    let k = self.uint(1)?;
+                    self.recall(k)?
+                }
+                b'j' => {
+                    let k = self.uint(4)?;
+                    self.recall(k)?
+                }
+                b'a' => {
+                    let v = self.pop()?;
+                    self.append(vec![v])?
+                }
+                b'e' => {
+                    let items = self.pop_mark()?;
+                    self.append(items)?
+                }
+                b's' => {
+                    let v = self.pop()?;
+                    let k = self.pop()?;
+                    self.set_items(vec![k, v])?
+                }
+                b'u' => {
+                    let items = self.pop_mark()?;
+                    self.set_items(items)?
+                }
+                b'c' => {
+                    let (m, n) = (self.line()?, self.line()?);
+                    self.global(&m, &n)?
+                }
                 0x93 => {
                     let (name, module) = (self.pop_str()?, self.pop_str()?);
                     self.global(&module, &name)?;
@@ -215,7 +258,9 @@ impl Vm<'_> {
                 b'Q' => self.storage()?,
                 b'R' => self.reduce()?,
                 // BUILD sets attributes such as `_metadata` on an ordered dict: not needed.
-                b'b' => { self.pop()?; },
+                b'b' => {
+                    self.pop()?;
+                }
                 _ => return Err(self.fault("an operation that state dicts do not need")),
             }
         }

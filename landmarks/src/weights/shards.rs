@@ -10,10 +10,8 @@ use crate::Error;
 use crate::picture::read_file;
 
 /// Index first, then the single file it stands for.
-const LAYOUTS: [(&str, &str); 2] = [
-    ("model.safetensors.index.json", "model.safetensors"),
-    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
-];
+const LAYOUTS: [(&str, &str); 2] =
+    [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
 
 /// The index names a few hundred tensors; 16 MiB hold a hundred thousand.
 const MAX_INDEX: u64 = 16 << 20;
@@ -48,9 +46,8 @@ fn sharded(folder: &Path, index: &Path) -> Result<Vec<TensorFile>, Error> {
     let shards: BTreeSet<&String> = map.values().collect();
     let mut files = Vec::with_capacity(shards.len());
     for shard in shards {
-        let path = inside(folder, shard).ok_or_else(|| {
-            fault(WeightsFault::Index(format!("shard {shard:?} lies outside the folder; refused")))
-        })?;
+        let path = inside(folder, shard)
+            .ok_or_else(|| fault(WeightsFault::Index(format!("shard {shard:?} lies outside the folder; refused"))))?;
         if !path.exists() {
             return Err(fault(WeightsFault::Index(format!("shard {shard:?} is missing: download it again"))));
         }

@@ -1,9 +1,7 @@
 //! From a picture to faces, points and crops.
 
 use image::{Rgb, RgbImage};
-use landmarks::{
-    BBox, CropRule, Detector, DetectorOptions, FaceFinder, Pass, Region, Search, Select, crop_face, draw,
-};
+use landmarks::{BBox, CropRule, Detector, DetectorOptions, FaceFinder, Pass, Region, Search, Select, crop_face, draw};
 
 use crate::{astronaut, device, fixture};
 

@@ -3,6 +3,8 @@
 
 mod detection;
 mod networks;
+mod pictures;
+mod weights;
 
 use std::path::{Path, PathBuf};
 

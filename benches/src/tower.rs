@@ -1,0 +1,44 @@
+//! The full-size ViT-L/14 tower with random weights: load time and peak memory, then one forward pass a line.
+//!
+//! `tower make DIR` writes its weights; `tower time DIR N [DEVICE]` loads them and runs N times, each run when a line
+//! comes in on stdin, so that a script can interleave it with another program.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::BufRead;
+use std::time::Instant;
+
+use burn::tensor::{Distribution, Tensor};
+use face_encoder::TowerConfig;
+use face_llava::open_device;
+use landmarks::weights::{LoadOptions, Weights};
+
+/// Peak resident memory of this process, MiB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap_or("VmHWM: 0 kB");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let folder = arguments.get(1).expect("usage: tower DIR [DEVICE]; DIR holds model.safetensors");
+    let device = open_device(arguments.get(2).map_or("cpu", String::as_str)).expect("device").device;
+    let (before, start) = (peak(), Instant::now());
+    let weights = Weights::open(folder).expect("weights");
+    let config = TowerConfig::vit_l_14();
+    let (tower, report) = config.init(&device).load(&weights, "vision_model.", &LoadOptions::default()).expect("load");
+    let loaded = report.parameters as f64 * 4.0 / f64::from(1 << 20);
+    let pixels = Tensor::<4>::random([1, 3, 224, 224], Distribution::Default, &device);
+    println!(
+        "loaded {loaded:.0} MiB in {:.2} s, peak {:.0} MiB over the start: {:.3} times the weights",
+        start.elapsed().as_secs_f64(),
+        peak() - before,
+        (peak() - before) / loaded
+    );
+    for line in std::io::stdin().lock().lines() {
+        line.unwrap();
+        let start = Instant::now();
+        let out = tower.images(pixels.clone()).into_data();
+        println!("{:.1} {}", start.elapsed().as_secs_f64() * 1000.0, out.shape());
+    }
+}
