@@ -94,8 +94,7 @@ fn fan(folder: &Path, pictures: &Path, device: &Device) {
             .is_ok()
             .then(|| worst(&read(true), &floats(&format!("{i}.heatmaps_with_flip"))));
         let expected = floats(&format!("{i}.points_heatmap"));
-        // The points were read from the flipped maps where there are any.
-        let maps = if flipped.is_some() { read(true) } else { plain };
+        let maps = read(true);
         let points: Vec<f32> = decode_heatmaps(&maps).iter().flat_map(|(p, _)| [p.x, p.y]).collect();
         let points = worst(&points, &expected);
         let grey = grey / (3.0 * 65_536.0);
