@@ -1,5 +1,6 @@
 //! The published key names of CLIP and LanguageBind towers.
 
+use landmarks::for_many_rows;
 use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
 
 use crate::{Error, Tower};
@@ -12,7 +13,9 @@ impl Tower {
     /// # Errors
     /// As [`load`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
-        Ok(load(self, weights, options, |path| Key::from(format!("{prefix}{}", published(path))))?)
+        let (tower, report) = load(self, weights, options, |path| Key::from(format!("{prefix}{}", published(path))))?;
+        // An empty tower has nothing to lay out, and must stay empty.
+        Ok((if options.headers_only { tower } else { for_many_rows(tower) }, report))
     }
 }
 

@@ -51,7 +51,7 @@ pub use detector::{Detection, Detections, Detector, DetectorOptions, Pass, Searc
 pub use error::Error;
 pub use finder::{Face, FaceFinder, Faces, Select};
 pub use geometry::{Affine, BBox, Landmarks, PixelLandmarks, Point, UnitLandmarks, UnitPoint};
-pub use linear::{Linear, LinearConfig};
+pub use linear::{Linear, LinearConfig, for_many_rows};
 pub use mesh_aligner::{MESH_TO_68, Mesh, MeshAligner};
 pub use picture::open;
 pub use topology::{MIRROR, POINT_COUNT, REGION_COUNT, Region};

@@ -1,6 +1,6 @@
 //! A linear layer that keeps its weight as published files do, `[out, in]`.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
@@ -88,4 +88,37 @@ fn product(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     let slices = w.reshape([SLICES, d_output / SLICES, d_input]).swap_dims(1, 2);
     let y = x.unsqueeze::<3>().expand([SLICES, rows, d_input]).matmul(slices);
     y.swap_dims(0, 1).reshape([rows, d_output])
+}
+
+/// Lays the weights of every [`Linear`] of a module out so that products with many rows are fast on a CPU: the matrix
+/// kernel packs its operands, and packing reads this order in runs (measured: a vision tower takes two thirds of the
+/// time). Shapes and values stay; products with one row are better off without it.
+pub fn for_many_rows<M: Module>(module: M) -> M {
+    module.map(&mut ManyRows { in_linear: Vec::new() })
+}
+
+struct ManyRows {
+    in_linear: Vec<bool>,
+}
+
+impl ModuleMapper for ManyRows {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.in_linear.push(name == "weight" && container == "Struct:Linear");
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.in_linear.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if D != 2 || self.in_linear.last() != Some(&true) {
+            return param;
+        }
+        param.map(|weight| {
+            let transposed = weight.swap_dims(0, 1);
+            let dims = transposed.dims();
+            // Flattening writes the transposed order out; the view back has the old shape.
+            transposed.reshape([dims.iter().product::<usize>()]).reshape(dims).swap_dims(0, 1)
+        })
+    }
 }
