@@ -9,7 +9,7 @@ use image::{Rgb, RgbImage};
 /// CLIP's mean of each channel.
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's standard deviation of each channel.
-pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 /// The grey that training lays beside a picture to make it square.
 const PAD: Rgb<u8> = Rgb([122, 116, 104]);
 

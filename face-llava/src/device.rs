@@ -59,24 +59,26 @@ pub fn built_in() -> Vec<&'static str> {
 
 /// Devices that are built in and there, best first.
 pub fn available() -> Vec<NamedDevice> {
-    let mut found: Vec<NamedDevice> = Vec::new();
-    #[cfg(feature = "cuda")]
-    for (i, device) in probe(DeviceType::Cuda).into_iter().enumerate() {
-        found.push(NamedDevice { device, name: format!("cuda:{i}") });
-    }
-    #[cfg(feature = "wgpu")]
-    if let Some(device) = probe(DeviceType::Wgpu).into_iter().next() {
-        found.push(NamedDevice { device, name: "wgpu".into() });
-    }
-    #[cfg(feature = "cpu")]
-    found.push(NamedDevice { device: Device::flex(), name: "cpu".into() });
-    found
+    let cuda = probe("cuda").into_iter().enumerate();
+    let cuda = cuda.map(|(i, device)| NamedDevice { device, name: format!("cuda:{i}") });
+    let rest = ["wgpu", "cpu"].into_iter().filter_map(|name| {
+        let device = probe(name).into_iter().next()?;
+        Some(NamedDevice { device, name: name.into() })
+    });
+    cuda.chain(rest).collect()
 }
 
-/// Looking for a driver that is half installed may panic inside the backend.
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn probe(kind: DeviceType) -> Vec<Device> {
-    quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
+/// Devices of a backend. Looking for a driver that is half installed may panic inside the backend.
+fn probe(backend: &str) -> Vec<Device> {
+    match backend {
+        #[cfg(feature = "cuda")]
+        "cuda" => quietly(|| Device::enumerate(DeviceType::Cuda).into_vec()).unwrap_or_default(),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => quietly(|| Device::enumerate(DeviceType::Wgpu).into_vec()).unwrap_or_default(),
+        #[cfg(feature = "cpu")]
+        "cpu" => vec![Device::flex()],
+        _ => Vec::new(),
+    }
 }
 
 /// Runs `f`; none where the backend panics.

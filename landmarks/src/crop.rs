@@ -11,23 +11,18 @@ use crate::{BBox, Error, PixelLandmarks, Point, UnitLandmarks, UnitPoint};
 pub const CROP: u32 = 256;
 
 /// How the square is laid around a face.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "rule")]
 pub enum CropRule {
     /// The authors' crop tool: from the box's top-left corner, the side being the mean of width and height, clipped by
     /// the picture, sampled without smoothing. What the published model was trained on.
+    #[default]
     Authors,
     /// Centred on the box, with a margin, black beyond the border, smoothed where it shrinks.
     Centered {
         /// Added on each side, in sides of the box.
         margin: f32,
     },
-}
-
-impl Default for CropRule {
-    fn default() -> Self {
-        Self::Authors
-    }
 }
 
 /// A crop and where it came from.

@@ -134,7 +134,7 @@ impl Detector {
         }
         let mut found = suppress(decode(boxes, logits, self.options.min_score), self.options.overlap);
         for face in &mut found {
-            face.to_picture(x0 as f32, y0 as f32, square.side);
+            face.place(x0 as f32, y0 as f32, square.side);
         }
         Ok(found)
     }
@@ -241,7 +241,7 @@ fn best_of_overlapping(mut faces: Vec<Detection>, overlap: f32) -> Vec<Detection
 
 impl Detection {
     /// From fractions of a square at (x0, y0) to pixels.
-    fn to_picture(&mut self, x0: f32, y0: f32, side: f32) {
+    fn place(&mut self, x0: f32, y0: f32, side: f32) {
         let b = &mut self.bbox;
         *b = BBox { x: x0 + b.x * side, y: y0 + b.y * side, width: b.width * side, height: b.height * side };
         for p in &mut self.keypoints {

@@ -89,7 +89,7 @@ impl Faces {
 /// What finds the points of a detected face.
 #[derive(Debug)]
 enum Aligner {
-    Mesh(MeshAligner),
+    Mesh(Box<MeshAligner>),
     Fan(Box<FanAligner>),
 }
 
@@ -106,7 +106,7 @@ impl FaceFinder {
     /// # Errors
     /// As [`crate::weights::load`]: only if the program was built from damaged files.
     pub fn new(options: DetectorOptions, device: &Device) -> Result<Self, Error> {
-        let aligner = Aligner::Mesh(MeshAligner::new(device)?);
+        let aligner = Aligner::Mesh(Box::new(MeshAligner::new(device)?));
         Ok(Self { detector: Detector::new(options, device)?, aligner })
     }
 

@@ -59,7 +59,7 @@ impl FanRoi {
     }
 
     /// From heat-map to picture pixels.
-    fn to_picture(&self, p: Point) -> Point {
+    fn to_picture(self, p: Point) -> Point {
         let side = CROP * self.scale;
         let at = |v: f32, c: f32| c + (v / HEATMAP as f32 - 0.5) * side;
         Point::new(at(p.x, self.center.x), at(p.y, self.center.y))

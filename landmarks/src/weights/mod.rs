@@ -158,7 +158,7 @@ impl TensorFile {
                 "this is a web page, not weights: the download needs a login or another address",
             )),
             h if h.starts_with(b"PK\x03\x04") => torch::read_zip(&source),
-            h if h.starts_with(&[0x80, 0x02, 0x8a, 0x0a]) => torch::read_legacy(&source),
+            [0x80, 0x02, 0x8a, 0x0a, ..] => torch::read_legacy(&source),
             _ => safetensors::read(&source),
         };
         let tensors = tensors.map_err(|fault| Error::Weights { path: path.into(), fault })?;

@@ -108,7 +108,7 @@ fn bind(tensors: Vec<(String, Tensor)>, storages: &Storages) -> Result<Tensors, 
             return Err(WeightsFault::Rule("a tensor larger than any file"));
         };
         let extent = if elements == 0 { t.offset } else { last.saturating_add(1) };
-        let needed = extent.max(t.storage.elements).checked_mul(size).unwrap_or(u64::MAX);
+        let needed = extent.max(t.storage.elements).saturating_mul(size);
         // An expanded view could claim more elements than its storage holds.
         if needed > found || elements as u64 > t.storage.elements {
             return Err(WeightsFault::Storage { key: t.storage.key, needed, found });
