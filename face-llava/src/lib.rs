@@ -49,3 +49,8 @@ pub use model::{FaceLlava, LoadOptions, ModelReport};
 pub use model_dir::{ModelDir, TowerFolders};
 pub use network::{Network, Parts};
 pub use session::{Answer, Session, SessionOptions, Timings};
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

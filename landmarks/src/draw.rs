@@ -40,7 +40,11 @@ pub fn save(picture: &RgbImage, path: &Path) -> Result<(), Error> {
     let io = |e: std::io::Error| fail(image::ImageError::IoError(e));
     let format = image::ImageFormat::from_path(path).map_err(fail)?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; what a user asked for follows the user's own rules.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(io)?;
     picture.write_to(&mut std::io::BufWriter::new(file.as_file_mut()), format).map_err(fail)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;

@@ -199,3 +199,13 @@ fn animations_give_their_first_frame_and_say_so() {
     let still = read(&encoded(&DynamicImage::from(corners()), ImageFormat::Gif)).unwrap();
     assert!(still.warnings.is_empty(), "{:?}", still.warnings);
 }
+
+/// Four bars, red, green, blue and grey, written by Pillow as CMYK with Adobe's inverted inks.
+#[test]
+fn inks_become_colours() {
+    let picture = landmarks::open(crate::fixture("cmyk.jpg")).unwrap().rgb;
+    for (x, expected) in [(4, [255, 0, 0]), (12, [0, 255, 0]), (20, [0, 0, 255]), (28, [127, 127, 127])] {
+        let found = picture.get_pixel(x, 8).0;
+        assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{found:?} {expected:?}");
+    }
+}
