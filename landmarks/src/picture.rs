@@ -127,6 +127,9 @@ pub fn decode(bytes: &[u8], options: &OpenOptions) -> Result<Picture, Error> {
     if !format.reading_enabled() {
         return Err(unknown(bytes));
     }
+    if format == ImageFormat::Tiff && has_second_page(bytes) == Some(true) {
+        return Err(Error::UnknownPicture { path: None, hint: "a TIFF of several pages: save the page you mean" });
+    }
     reader.limits(options.decoder_limits());
     let fail = |source| Error::Decode { path: None, source };
     let mut decoder = reader.into_decoder().map_err(fail)?;
@@ -197,6 +200,19 @@ fn is_tiff_block(chunk: &[u8]) -> bool {
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|w| w == [0xff, marker]);
     matches!((last(0xda), last(0xd9)), (Some(scan), Some(end)) if end > scan)
+}
+
+/// Whether the first directory of a TIFF points to another one; none where the file ends before that.
+fn has_second_page(bytes: &[u8]) -> Option<bool> {
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, n: usize| {
+        let field = bytes.get(at..at.checked_add(n)?)?;
+        let join = |acc, b: &u8| acc << 8 | usize::from(*b);
+        Some(if little { field.iter().rev().fold(0, join) } else { field.iter().fold(0, join) })
+    };
+    let directory = number(4, 4)?;
+    let entries = number(directory, 2)?;
+    Some(number(directory + 2 + 12 * entries, 4)? != 0)
 }
 
 fn is_animated(format: ImageFormat, bytes: &[u8]) -> bool {

@@ -75,8 +75,9 @@ fn group(faces: &[(i64, i64, u32)], width: u32, height: u32) -> RgbImage {
 #[test]
 fn three_faces_have_stable_indices_and_can_be_selected() {
     let picture = group(&[(20, 10, 200), (250, 20, 190), (130, 240, 270)], 520, 560);
-    let finder = finder(DetectorOptions::default());
-    let found = finder.find(&picture).unwrap();
+    let options = DetectorOptions::default();
+    let finder_of_all = finder(options);
+    let found = finder_of_all.find(&picture).unwrap();
     assert_eq!(found.faces.len(), 3);
     assert_eq!(found.faces.iter().map(|f| f.index).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(found.faces.windows(2).all(|w| w[0].score >= w[1].score));
@@ -85,7 +86,10 @@ fn three_faces_have_stable_indices_and_can_be_selected() {
     assert_eq!(found.select(Select::Best)[0].index, 0);
     assert_eq!(found.select(Select::Index(2))[0].index, 2);
     assert!(found.select(Select::Index(3)).is_empty());
-    let again = finder.find(&picture).unwrap();
+    let two = DetectorOptions { max_faces: 2, ..Default::default() };
+    let capped = finder(two).find(&picture).unwrap();
+    assert!(capped.capped && capped.faces.len() == 2 && !found.capped);
+    let again = finder_of_all.find(&picture).unwrap();
     assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&found).unwrap());
 }
 

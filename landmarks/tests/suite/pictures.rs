@@ -209,3 +209,13 @@ fn inks_become_colours() {
         assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{found:?} {expected:?}");
     }
 }
+
+#[test]
+fn a_tiff_of_several_pages_is_refused() {
+    let mut tiff = encoded(&DynamicImage::from(corners()), ImageFormat::Tiff);
+    assert!(read(&tiff).is_ok());
+    let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    let entries = u16::from_le_bytes(tiff[directory..directory + 2].try_into().unwrap()) as usize;
+    tiff[directory + 2 + 12 * entries] = 8;
+    assert!(matches!(read(&tiff), Err(Error::UnknownPicture { hint, .. }) if hint.contains("pages")));
+}
