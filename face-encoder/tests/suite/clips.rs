@@ -111,6 +111,7 @@ fn containers_are_read_through_ffmpeg() {
         (["-c:v", "mpeg4", "-q:v", "2"].as_slice(), "a.mp4"),
         (["-c:v", "mjpeg", "-q:v", "2"].as_slice(), "a.avi"),
         (["-c:v", "ffv1"].as_slice(), "a.mkv"),
+        (["-c:v", "ffv1", "-pix_fmt", "yuv422p10le"].as_slice(), "ten_bits.mkv"),
     ] {
         let path = container(&folder, extra, name);
         assert!(is_clip(&path).unwrap(), "{name}");

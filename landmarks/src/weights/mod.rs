@@ -182,7 +182,8 @@ pub struct Weights {
 
 impl Weights {
     /// Opens a `.safetensors`, `.bin`, `.pth` or `.pth.tar` file, or a folder with one such file or a sharded set
-    /// (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format.
+    /// (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format. There is no
+    /// checksum in either format: a flipped bit that leaves a value finite is not noticed.
     ///
     /// # Errors
     /// [`Error::Weights`] with the file and the fault, [`Error::Io`], [`Error::NotAFile`].

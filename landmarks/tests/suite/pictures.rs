@@ -219,3 +219,14 @@ fn a_tiff_of_several_pages_is_refused() {
     tiff[directory + 2 + 12 * entries] = 8;
     assert!(matches!(read(&tiff), Err(Error::UnknownPicture { hint, .. }) if hint.contains("pages")));
 }
+
+#[test]
+fn a_colour_profile_is_ignored_and_said() {
+    use image::ImageEncoder;
+    let (mut bytes, picture) = (Vec::new(), corners());
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    encoder.set_icc_profile(vec![7; 200]).unwrap();
+    encoder.write_image(picture.as_raw(), 24, 16, image::ExtendedColorType::Rgb8).unwrap();
+    let found = read(&bytes).unwrap();
+    assert_eq!((found.rgb, found.warnings), (picture, vec![Warning::ProfileIgnored]));
+}
