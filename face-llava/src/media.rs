@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// Places in which the crop of a frame is looked for.
+/// How the face is found and cropped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaceOptions {
     /// Look for a face and crop it; otherwise the picture is the crop.

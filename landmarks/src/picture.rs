@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage, RgbaImage};
 
 use crate::Error;
 
@@ -152,10 +152,14 @@ pub fn decode(bytes: &[u8], options: &OpenOptions) -> Result<Picture, Error> {
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(fail)?;
     image.apply_orientation(orientation);
-    if is_transparent(&image) {
+    if !image.color().has_alpha() {
+        return Ok(Picture { rgb: image.into_rgb8(), warnings });
+    }
+    let rgba = image.into_rgba8();
+    if rgba.pixels().any(|p| p[3] != 255) {
         warnings.push(Warning::AlphaOverWhite);
     }
-    Ok(Picture { rgb: flatten(image), warnings })
+    Ok(Picture { rgb: over_white(&rgba), warnings })
 }
 
 impl OpenOptions {
@@ -231,15 +235,14 @@ pub fn flatten(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
-    let rgba = image.into_rgba8();
+    over_white(&image.into_rgba8())
+}
+
+fn over_white(rgba: &RgbaImage) -> RgbImage {
     RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
         let [r, g, b, a] = rgba.get_pixel(x, y).0.map(u32::from);
         Rgb([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8))
     })
-}
-
-fn is_transparent(image: &DynamicImage) -> bool {
-    image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p[3] != 255)
 }
 
 fn unknown(bytes: &[u8]) -> Error {

@@ -1,6 +1,5 @@
 //! `face-llava ask`
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{AskOptions, DeviceOption, ModelOptions};
-use super::{Failure, Outcome, busy, complain, say};
+use super::{Failure, Outcome, busy, complain, look, say, tell};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -50,10 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let device = arguments.device.open()?;
     let model = arguments.model.load(&device)?;
     let mut session = model.session(options.clone());
-    let bar = busy("looking at the face");
-    let seen = session.set_media(&media).map(<[_]>::len);
-    bar.finish_and_clear();
-    seen?;
+    look(&mut session, &media)?;
     if arguments.json {
         let bar = busy("answering");
         let answer = session.ask(&arguments.question);
@@ -63,14 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let settings = settings(&options, arguments, &device);
         say(serde_json::to_string(&Output { answer: &answer?, device: &device.name, settings, warnings })?)?;
     } else {
-        let mut out = std::io::stdout();
-        let mut written = Ok(());
-        let answer = session.ask_stream(&arguments.question, |piece| {
-            if written.is_ok() {
-                written = write!(out, "{piece}").and_then(|()| out.flush());
-            }
-        })?;
-        written?;
+        let answer = tell(&mut session, &arguments.question)??;
         say("")?;
         complain(&summary(&answer, &device));
     }

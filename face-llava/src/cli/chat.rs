@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::ask::summary;
 use super::options::{AskOptions, DeviceOption, ModelOptions};
-use super::{Failure, Outcome, busy, complain, say};
+use super::{Failure, Outcome, complain, look, say, tell};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -32,10 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let device = arguments.device.open()?;
     let model = arguments.model.load(&device)?;
     let mut session = model.session(options);
-    let bar = busy("looking at the face");
-    let seen = session.set_media(&media).map(<[_]>::len);
-    bar.finish_and_clear();
-    seen?;
+    look(&mut session, &media)?;
     let (stdin, mut out) = (std::io::stdin(), std::io::stdout());
     let interactive = stdin.is_terminal();
     loop {
@@ -47,13 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         if stdin.lock().read_line(&mut question)? == 0 || question.trim().is_empty() {
             return Ok(Outcome::Done);
         }
-        let mut written = Ok(());
-        let answer = session.ask_stream(question.trim(), |piece| {
-            if written.is_ok() {
-                written = write!(out, "{piece}").and_then(|()| out.flush());
-            }
-        });
-        written?;
+        let answer = tell(&mut session, question.trim())?;
         say("")?;
         match answer {
             Ok(answer) if interactive => complain(&summary(&answer, &device)),

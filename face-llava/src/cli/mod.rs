@@ -11,6 +11,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use face_llava::{Answer, Error, Media, Session};
 
 /// Questions about faces, answered by a language model that is guided by face geometry.
 ///
@@ -95,6 +96,27 @@ pub(crate) fn complain(message: &str) {
 /// A line of output.
 pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// Encodes media, with a moving line meanwhile.
+pub(crate) fn look(session: &mut Session<'_>, media: &Media) -> Result<(), Failure> {
+    let bar = busy("looking at the face");
+    let seen = session.set_media(media).map(drop);
+    bar.finish_and_clear();
+    Ok(seen?)
+}
+
+/// Asks and writes the answer as it comes. A failed answer is the inner error, a failed output the outer.
+pub(crate) fn tell(session: &mut Session<'_>, question: &str) -> Result<Result<Answer, Error>, Failure> {
+    let mut out = std::io::stdout();
+    let mut written = Ok(());
+    let answer = session.ask_stream(question, |piece| {
+        if written.is_ok() {
+            written = write!(out, "{piece}").and_then(|()| out.flush());
+        }
+    });
+    written?;
+    Ok(answer)
 }
 
 /// A moving line on stderr while something takes long; nothing where stderr is no terminal.
