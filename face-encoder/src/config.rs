@@ -112,6 +112,29 @@ impl TowerConfig {
         Ok(config)
     }
 
+    /// The config.json of a folder that holds such a tower; [`Self::from_json`] reads it back.
+    pub fn to_json(&self) -> serde_json::Value {
+        let activation = match self.activation {
+            Activation::Gelu => "gelu",
+            Activation::QuickGelu => "quick_gelu",
+        };
+        let mut json = serde_json::json!({
+            "hidden_size": self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "intermediate_size": self.mlp_width,
+            "image_size": self.image_size,
+            "patch_size": self.patch_size,
+            "hidden_act": activation,
+            "layer_norm_eps": self.norm_eps,
+            "add_time_attn": self.frames.is_some(),
+        });
+        if let Some(frames) = self.frames {
+            json["num_frames"] = frames.into();
+        }
+        json
+    }
+
     /// Checks that the numbers fit each other.
     ///
     /// # Errors
@@ -174,6 +197,9 @@ mod tests {
 
     #[test]
     fn the_selected_layer_counts_from_the_end() {
+        for config in [TowerConfig::vit_l_14(), TowerConfig::vit_l_14_video()] {
+            assert_eq!(TowerConfig::from_json(&config.to_json().to_string(), -2).unwrap(), config);
+        }
         let config = TowerConfig::vit_l_14();
         assert_eq!(config.computed_layers(), 23);
         assert_eq!(TowerConfig { select_layer: -1, ..config.clone() }.computed_layers(), 24);

@@ -23,6 +23,7 @@
 mod activation;
 mod config;
 mod error;
+pub mod ops;
 mod preprocess;
 mod projector;
 mod tower;

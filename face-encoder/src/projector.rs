@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
 use landmarks::{Linear, LinearConfig};
 
+use crate::ops::linear;
 use crate::{Activation, Error};
 
 /// The vision projector: `mlpNx_gelu` has N layers, `linear` one, `identity` none.
@@ -62,7 +63,7 @@ impl VisionProjector {
     /// - output `[B, N, D]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let step =
-            |x, (i, layer): (usize, &Linear)| layer.forward(if i == 0 { x } else { Activation::Gelu.forward(x) });
+            |x, (i, layer): (usize, &Linear)| linear(layer, if i == 0 { x } else { Activation::Gelu.forward(x) });
         self.layers.iter().enumerate().fold(x, step)
     }
 
@@ -71,11 +72,21 @@ impl VisionProjector {
     /// # Errors
     /// As [`load`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+        let key = self.key(prefix);
+        Ok(load(self, weights, options, key)?)
+    }
+
+    /// All parameters under the published names.
+    pub fn tensors(&self, prefix: &str) -> NamedTensors {
+        collect(self, self.key(prefix))
+    }
+
+    fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {
         let single = self.layers.len() == 1;
-        Ok(load(self, weights, options, |path| {
+        move |path| {
             let (index, leaf) = path.trim_start_matches("layers.").split_once('.').unwrap_or(("0", path));
             let place = 2 * index.parse::<usize>().unwrap_or_default();
             Key::from(if single { format!("{prefix}{leaf}") } else { format!("{prefix}{place}.{leaf}") })
-        })?)
+        }
     }
 }

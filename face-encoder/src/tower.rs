@@ -2,11 +2,10 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
 use landmarks::{Linear, LinearConfig};
 
+use crate::ops::{Sight, attention, layer_norm, linear};
 use crate::{Activation, TowerConfig};
 
 const INIT: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
@@ -55,6 +54,11 @@ impl Tower {
         &self.config
     }
 
+    /// The device it is on.
+    pub fn device(&self) -> Device {
+        self.class_embedding.lazy_device()
+    }
+
     /// Patch features of pictures, without the class token.
     ///
     /// # Shapes
@@ -85,7 +89,7 @@ impl Tower {
     /// - pixels `[B * T, 3, S, S]`; T consecutive frames attend to each other
     /// - hidden states and output `[B * T, 1 + N, D]`
     pub fn run(&self, pixels: Tensor<4>, frames: usize, mut probe: impl FnMut(usize, &Tensor<3>)) -> Tensor<3> {
-        let mut x = self.pre_norm.forward(self.embed(pixels));
+        let mut x = layer_norm(&self.pre_norm, self.config.norm_eps, self.embed(pixels));
         probe(0, &x);
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, frames);
@@ -117,6 +121,8 @@ struct Layer {
     fc2: Linear,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    norm_eps: f64,
 }
 
 /// Attention of each patch over the frames.
@@ -143,26 +149,27 @@ impl Layer {
             fc1: LinearConfig::new(d, mlp).init(device),
             fc2: LinearConfig::new(mlp, d).init(device),
             activation: config.activation,
+            norm_eps: config.norm_eps,
         }
     }
 
     fn forward(&self, mut x: Tensor<3>, frames: usize) -> Tensor<3> {
         if let Some(temporal) = &self.temporal {
-            x = temporal.forward(x, frames);
+            x = temporal.forward(x, frames, self.norm_eps);
         }
-        x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
-        let hidden = self.fc1.forward(self.layer_norm2.forward(x.clone()));
-        x + self.fc2.forward(self.activation.forward(hidden))
+        x = x.clone() + self.self_attn.forward(layer_norm(&self.layer_norm1, self.norm_eps, x));
+        let hidden = linear(&self.fc1, layer_norm(&self.layer_norm2, self.norm_eps, x.clone()));
+        x + linear(&self.fc2, self.activation.forward(hidden))
     }
 }
 
 impl Temporal {
-    fn forward(&self, x: Tensor<3>, t: usize) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, t: usize, norm_eps: f64) -> Tensor<3> {
         let [bt, n, d] = x.dims();
         let b = bt / t;
         let x = x.reshape([b, t, n, d]).swap_dims(1, 2).reshape([b * n, t, d]);
         let x = x + self.embedding.val().narrow(1, 0, t);
-        let x = x.clone() + self.attn.forward(self.norm.forward(x));
+        let x = x.clone() + self.attn.forward(layer_norm(&self.norm, norm_eps, x));
         x.reshape([b, n, t, d]).swap_dims(1, 2).reshape([bt, n, d])
     }
 }
@@ -185,14 +192,9 @@ impl SelfAttention {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, n, d] = x.dims();
         let split = |x: Tensor<3>| x.reshape([b, n, self.heads, d / self.heads]).swap_dims(1, 2);
-        let attended = attention(
-            split(self.q_proj.forward(x.clone())),
-            split(self.k_proj.forward(x.clone())),
-            split(self.v_proj.forward(x)),
-            None,
-            None,
-            AttentionModuleOptions::default(),
-        );
-        self.out_proj.forward(attended.swap_dims(1, 2).reshape([b, n, d]))
+        let (q, k, v) =
+            (linear(&self.q_proj, x.clone()), linear(&self.k_proj, x.clone()), linear(&self.v_proj, x));
+        let attended = attention(split(q), split(k), split(v), Sight::Full, None);
+        linear(&self.out_proj, attended.swap_dims(1, 2).reshape([b, n, d]))
     }
 }

@@ -1,7 +1,7 @@
 //! The published key names of CLIP and LanguageBind towers.
 
 use landmarks::for_many_rows;
-use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
 
 use crate::{Error, Tower};
 
@@ -13,10 +13,19 @@ impl Tower {
     /// # Errors
     /// As [`load`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
-        let (tower, report) = load(self, weights, options, |path| Key::from(format!("{prefix}{}", published(path))))?;
+        let (tower, report) = load(self, weights, options, key(prefix))?;
         // An empty tower has nothing to lay out, and must stay empty.
         Ok((if options.headers_only { tower } else { for_many_rows(tower) }, report))
     }
+
+    /// All parameters under the published names.
+    pub fn tensors(&self, prefix: &str) -> NamedTensors {
+        collect(self, key(prefix))
+    }
+}
+
+fn key(prefix: &str) -> impl Fn(&str) -> Key {
+    move |path| Key::from(format!("{prefix}{}", published(path)))
 }
 
 fn published(path: &str) -> String {

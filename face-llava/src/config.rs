@@ -177,6 +177,58 @@ impl FaceLlavaConfig {
     }
 }
 
+impl FaceLlavaConfig {
+    /// The hub's config.json of this configuration; [`Self::from_json`] reads it back.
+    pub fn to_json(&self) -> serde_json::Value {
+        let (llama, attention) = (&self.llama, self.frgca.attention);
+        let mlp = |layers: usize| if layers == 1 { "linear".to_owned() } else { format!("mlp{layers}x_gelu") };
+        let landmarks = |kind: ProjectorKind| match kind {
+            ProjectorKind::Regions => "landmarks_region_projector".to_owned(),
+            ProjectorKind::Linear => "linear".to_owned(),
+            ProjectorKind::Mlp(layers) => mlp(layers),
+        };
+        let variant = match attention.variant {
+            Variant::Simple => "simple",
+            Variant::Masked => "masked",
+            Variant::Paper => "paper",
+        };
+        serde_json::json!({
+            "architectures": ["LlavaLlamaForCausalLM"],
+            "model_type": "llava",
+            "hidden_act": "silu",
+            "vocab_size": llama.vocab,
+            "hidden_size": llama.width,
+            "intermediate_size": llama.mlp_width,
+            "num_hidden_layers": llama.layers,
+            "num_attention_heads": llama.heads,
+            "num_key_value_heads": llama.kv_heads,
+            "max_position_embeddings": llama.context,
+            "rms_norm_eps": llama.norm_eps,
+            "rope_theta": llama.rope_theta,
+            "rope_scaling": null,
+            "tie_word_embeddings": false,
+            "bos_token_id": self.bos,
+            "eos_token_id": self.eos,
+            "mm_hidden_size": self.tower_width,
+            "mm_image_tower": self.image_tower,
+            "mm_video_tower": self.video_tower,
+            "mm_projector_type": if self.projector.layers == 0 { "identity".into() } else { mlp(self.projector.layers) },
+            "mm_vision_select_layer": self.select_layer,
+            "mm_vision_select_feature": "patch",
+            "mm_use_im_start_end": false,
+            "mm_use_im_patch_token": false,
+            "image_aspect_ratio": self.pad_to_square.then_some("pad"),
+            "landmarks_projector_type": landmarks(self.frgca.local),
+            "global_landmarks_projector_type": self.frgca.global.map_or("none".into(), landmarks),
+            "cross_attn_type": variant,
+            "cross_attn_branch_scale": attention.branch_scale,
+            "cross_attn_num_heads": attention.heads,
+            "use_landmark_tokens": self.frgca.landmark_token,
+            "landmarks_hidden_size": 136,
+        })
+    }
+}
+
 fn frgca_config(raw: &Raw) -> Result<FrgcaConfig, Error> {
     let variant = match raw.cross_attn_type.as_str() {
         "simple" => Variant::Simple,
@@ -230,6 +282,7 @@ mod tests {
         assert_eq!((config.llama.kv_heads, config.llama.context, config.select_layer), (32, 4096, -2));
         assert_eq!(config.frgca.attention.branch_scale, 0.1);
         assert_eq!(config.projector.layers, 2);
+        assert_eq!(FaceLlavaConfig::from_json(&config.to_json().to_string()).unwrap(), config);
         let scaled = GOOD.replacen('{', r#"{"cross_attn_branch_scale":0.001,"#, 1);
         assert_eq!(FaceLlavaConfig::from_json(&scaled).unwrap().frgca.attention.branch_scale, 0.001);
     }

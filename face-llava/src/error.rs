@@ -15,6 +15,14 @@ pub enum Error {
     /// The fusion of landmarks and features.
     #[error(transparent)]
     Fusion(#[from] frgca::Error),
+    /// Building datasets.
+    #[cfg(feature = "data")]
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// Training.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] crate::train::TrainError),
     /// A folder that is no model.
     #[error("{}: {what}", path.display())]
     ModelDir {
@@ -96,6 +104,24 @@ pub enum Error {
         /// What is accepted.
         expected: &'static str,
     },
+    /// No candidates to score, or too many.
+    #[error("{given} labels to score; expected 1 to {limit}")]
+    LabelCount {
+        /// Labels given.
+        given: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A candidate that cannot be scored.
+    #[error("label {index}, {label:?}, {what}")]
+    Label {
+        /// Its place among the candidates.
+        index: usize,
+        /// The label.
+        label: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The model's output is not finite.
     #[error("the model gave NaN or infinity at step {step}: the weights are damaged or too large for this precision")]
     NonFinite {
@@ -122,6 +148,10 @@ impl Error {
             Self::Landmarks(_) => "input",
             Self::Encoder(_) => "media",
             Self::Fusion(_) => "fusion",
+            #[cfg(feature = "data")]
+            Self::Data(e) => e.code(),
+            #[cfg(feature = "train")]
+            Self::Train(_) => "train",
             Self::ModelDir { .. } => "model_dir",
             Self::Config(_) => "config",
             Self::UnusedTensors { .. } => "unused_tensors",
@@ -133,6 +163,8 @@ impl Error {
             Self::Question { .. } => "question",
             Self::Context { .. } => "context",
             Self::Setting { .. } => "setting",
+            Self::LabelCount { .. } => "label_count",
+            Self::Label { .. } => "label",
             Self::NonFinite { .. } => "non_finite",
             Self::Device { .. } => "device",
             Self::Backend(_) => "backend",

@@ -28,6 +28,8 @@
 //! intends, and nothing here identifies anybody.
 
 mod config;
+#[cfg(feature = "data")]
+pub mod data;
 pub mod decoder;
 mod device;
 mod error;
@@ -36,8 +38,14 @@ mod media;
 mod model;
 mod model_dir;
 mod network;
+mod questions;
+mod score;
 mod session;
+mod slots;
+mod task;
 pub mod text;
+#[cfg(feature = "train")]
+pub mod train;
 mod weights;
 
 pub use config::FaceLlavaConfig;
@@ -48,7 +56,9 @@ pub use media::{FaceOptions, FrameFace, LandmarkSource, Media, Pixels};
 pub use model::{FaceLlava, LoadOptions, ModelReport};
 pub use model_dir::{ModelDir, TowerFolders};
 pub use network::{Network, Parts};
+pub use score::LabelScore;
 pub use session::{Answer, Session, SessionOptions, Timings};
+pub use task::{ACTION_UNITS, ATTRIBUTES, AnswerSettings, EXPRESSIONS, Task, TaskAnswer};
 
 /// The README's programs compile.
 #[cfg(doctest)]

@@ -54,7 +54,7 @@ impl FaceLlava {
     /// [`Error::UnusedTensors`].
     pub fn load(dir: &ModelDir, options: &LoadOptions, device: &Device) -> Result<Self, Error> {
         let config = dir.config.clone();
-        let tokenizer = Tokenizer::open(&dir.tokenizer_file()?, config.llama.vocab, config.bos, config.eos)?;
+        let tokenizer = dir.tokenizer()?;
         let parts = dir.parts();
         let image = dir.image_tower.as_ref().map(|t| t.source(&dir.weights));
         let video = dir.video_tower.as_ref().map(|t| t.source(&dir.weights));

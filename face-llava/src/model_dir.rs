@@ -1,5 +1,6 @@
 //! A model's folder: configuration, tokenizer, weights, and where its towers are.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -9,11 +10,19 @@ use landmarks::picture::read_file;
 use landmarks::weights::{LoadOptions, LoadReport, Weights};
 
 use crate::network::Parts;
+use crate::text::Tokenizer;
 use crate::weights::{IMAGE_TOWER, LANGUAGEBIND, TowerSource, VIDEO_TOWER, unexpected};
 use crate::{Error, FaceLlavaConfig};
 
+/// A tokenizer.json holds a few MiB.
+const MAX_TOKENIZER: u64 = 32 << 20;
 /// A config.json holds a few KiB.
 const MAX_CONFIG: u64 = 4 << 20;
+
+/// Folder of the image tower, as published.
+pub(crate) const IMAGE_FOLDER: &str = "LanguageBind_Image";
+/// Folder of the video tower, as published.
+pub(crate) const VIDEO_FOLDER: &str = "LanguageBind_Video_merge";
 
 /// One of the two towers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +34,8 @@ enum Kind {
 impl Kind {
     fn folder(self) -> &'static str {
         match self {
-            Self::Image => "LanguageBind_Image",
-            Self::Video => "LanguageBind_Video_merge",
+            Self::Image => IMAGE_FOLDER,
+            Self::Video => VIDEO_FOLDER,
         }
     }
 
@@ -84,6 +93,8 @@ pub struct ModelDir {
     pub(crate) weights: Weights,
     pub(crate) image_tower: Option<TowerFiles>,
     pub(crate) video_tower: Option<TowerFiles>,
+    /// Where the model lies in the program itself.
+    tokenizer: Option<&'static [u8]>,
 }
 
 impl ModelDir {
@@ -115,6 +126,7 @@ impl ModelDir {
             path: path.into(),
             config,
             weights,
+            tokenizer: None,
         })
     }
 
@@ -151,14 +163,17 @@ impl ModelDir {
             .collect()
     }
 
-    /// The tokenizer's file.
+    /// The content of tokenizer.json.
     ///
     /// # Errors
     /// [`Error::ModelDir`] where it is missing.
-    pub fn tokenizer_file(&self) -> Result<PathBuf, Error> {
+    pub fn tokenizer_json(&self) -> Result<Cow<'static, [u8]>, Error> {
+        if let Some(embedded) = self.tokenizer {
+            return Ok(embedded.into());
+        }
         let file = self.path.join("tokenizer.json");
         if file.exists() {
-            return Ok(file);
+            return Ok(read_file(&file, MAX_TOKENIZER)?.into());
         }
         let what = if self.path.join("tokenizer.model").exists() {
             "only tokenizer.model is here; transformers' LlamaTokenizerFast.from_pretrained(DIR).save_pretrained(DIR) \
@@ -167,6 +182,14 @@ impl ModelDir {
             "tokenizer.json is missing"
         };
         Err(Error::ModelDir { path: self.path.clone(), what: what.into() })
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], [`Error::ModelDir`] where it is missing.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        Tokenizer::from_bytes(&self.tokenizer_json()?, self.config.llama.vocab, self.config.bos, self.config.eos)
     }
 }
 

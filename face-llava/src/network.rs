@@ -66,7 +66,7 @@ impl<F: Fusion> Network<F> {
     /// [`Error::NoTower`], [`Error::Fusion`].
     pub fn image_features(&self, pixels: Tensor<4>, landmarks: Option<Tensor<3>>) -> Result<Tensor<3>, Error> {
         let tower = self.image_tower.as_ref().ok_or(Error::NoTower { kind: "image" })?;
-        self.fuse(self.projector.forward(tower.images(pixels.cast(self.decoder.dtype()))), landmarks)
+        self.visual_tokens(tower.images(pixels.cast(self.decoder.dtype())), landmarks)
     }
 
     /// Visual tokens of the frames of a video.
@@ -81,10 +81,20 @@ impl<F: Fusion> Network<F> {
     pub fn video_features(&self, pixels: Tensor<4>, landmarks: Option<Tensor<3>>) -> Result<Tensor<3>, Error> {
         let tower = self.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?;
         let features = tower.videos(pixels.cast(self.decoder.dtype()).unsqueeze()).squeeze_dim(0);
-        self.fuse(self.projector.forward(features), landmarks)
+        self.visual_tokens(features, landmarks)
     }
 
-    fn fuse(&self, features: Tensor<3>, landmarks: Option<Tensor<3>>) -> Result<Tensor<3>, Error> {
+    /// Visual tokens of a tower's output.
+    ///
+    /// # Shapes
+    /// - features `[B, N, D_tower]`
+    /// - landmarks `[B, 68, 2]`, fractions of the crop; ignored without landmark modules
+    /// - output `[B, N, D]`
+    ///
+    /// # Errors
+    /// [`Error::Fusion`].
+    pub fn visual_tokens(&self, features: Tensor<3>, landmarks: Option<Tensor<3>>) -> Result<Tensor<3>, Error> {
+        let features = self.projector.forward(features);
         match (&self.fusion, landmarks) {
             (Some(fusion), Some(landmarks)) => Ok(fusion.fuse(features, landmarks.cast(self.decoder.dtype()))?),
             _ => Ok(features),

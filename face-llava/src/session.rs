@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::decoder::KvCache;
 use crate::generate::{Sampler, Sampling, Step, StopReason, logprobs};
 use crate::media::{FaceOptions, FrameFace, Media, ms};
-use crate::text::{Conversation, PromptToken, StopStrings, Template, TextStream, Turn};
+use crate::slots::Slot;
+use crate::text::{StopStrings, Template, TextStream, Turn};
 use crate::{Error, FaceLlava};
 
 /// Longest question, bytes.
@@ -75,32 +76,24 @@ pub struct Answer {
 
 /// The visual tokens of the current media.
 #[derive(Debug)]
-struct Encoded {
+pub(crate) struct Encoded {
     /// `[N, D]` for each picture or frame.
-    blocks: Vec<Tensor<2>>,
+    pub(crate) blocks: Vec<Tensor<2>>,
     faces: Vec<FrameFace>,
     landmarks_used: bool,
     timings: Timings,
 }
 
-/// A position of the prompt, comparable between questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
-    Text(u32),
-    /// Row of a block of the current media.
-    Visual(usize, usize),
-}
-
 /// A conversation about one picture or clip at a time.
 #[derive(Debug)]
 pub struct Session<'a, F: Fusion = Frgca> {
-    model: &'a FaceLlava<F>,
-    options: SessionOptions,
-    media: Option<Encoded>,
-    turns: Vec<Turn>,
-    cache: KvCache,
+    pub(crate) model: &'a FaceLlava<F>,
+    pub(crate) options: SessionOptions,
+    pub(crate) media: Option<Encoded>,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) cache: KvCache,
     /// What the cache holds.
-    cached: Vec<Slot>,
+    pub(crate) cached: Vec<Slot>,
 }
 
 impl<'a, F: Fusion> Session<'a, F> {
@@ -168,12 +161,10 @@ impl<'a, F: Fusion> Session<'a, F> {
     /// # Errors
     /// As [`Session::ask`].
     pub fn ask_stream(&mut self, question: &str, mut on_text: impl FnMut(&str)) -> Result<Answer, Error> {
-        if question.trim().is_empty() || question.len() > MAX_QUESTION {
-            return Err(Error::Question { bytes: question.len(), limit: MAX_QUESTION });
-        }
+        check_question(question)?;
         let sampling = self.options.sampling.clone();
         sampling.check()?;
-        let slots = self.slots(question)?;
+        let slots = self.slots(question, None)?;
         let context = self.model.network.decoder.config().context;
         if slots.len() + sampling.max_new_tokens > context {
             return Err(Error::Context { prompt: slots.len(), new: sampling.max_new_tokens, context });
@@ -185,46 +176,6 @@ impl<'a, F: Fusion> Session<'a, F> {
         Ok(answer)
     }
 
-    /// The prompt with media placeholders expanded to their exact number of visual tokens.
-    fn slots(&self, question: &str) -> Result<Vec<Slot>, Error> {
-        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
-        let mut turns = if self.options.history { self.turns.clone() } else { Vec::new() };
-        turns.push(Turn { question: question.to_owned(), answer: None });
-        let conversation = Conversation { template: self.options.template, media: blocks.len(), turns };
-        let tokens = self.model.tokenizer.encode(&conversation.pieces())?;
-        let placeholders = tokens.iter().filter(|t| matches!(t, PromptToken::Media(_))).count();
-        if placeholders != blocks.len() {
-            return Err(Error::MediaCount { placeholders, given: blocks.len() });
-        }
-        let mut slots = Vec::new();
-        for token in tokens {
-            match token {
-                PromptToken::Text(id) => slots.push(Slot::Text(id)),
-                PromptToken::Media(i) => slots.extend((0..blocks[i].dims()[0]).map(|row| Slot::Visual(i, row))),
-            }
-        }
-        Ok(slots)
-    }
-
-    /// Embeddings `[1, L, D]` of some slots: runs of text and runs of visual rows, in order.
-    fn embeddings(&self, slots: &[Slot]) -> Tensor<3> {
-        let decoder = &self.model.network.decoder;
-        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
-        let same_run = |a: &Slot, b: &Slot| match (a, b) {
-            (Slot::Text(_), Slot::Text(_)) => true,
-            (Slot::Visual(i, _), Slot::Visual(j, _)) => i == j,
-            _ => false,
-        };
-        let runs = slots.chunk_by(same_run).map(|run| match run[0] {
-            Slot::Visual(block, row) => blocks[block].clone().narrow(0, row, run.len()),
-            Slot::Text(_) => {
-                let id = |slot: &Slot| if let Slot::Text(id) = slot { *id } else { 0 };
-                decoder.embed(&run.iter().map(id).collect::<Vec<_>>())
-            }
-        });
-        Tensor::cat(runs.collect(), 0).unsqueeze()
-    }
-
     fn generate(
         &mut self,
         slots: &[Slot],
@@ -232,12 +183,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         on_text: &mut impl FnMut(&str),
     ) -> Result<Answer, Error> {
         let (tokenizer, network) = (&self.model.tokenizer, &self.model.network);
-        // At least the last position is computed again: its logits are needed.
-        let shared = self.cached.iter().zip(slots).take_while(|(a, b)| a == b).count();
-        let reused_tokens = shared.min(slots.len() - 1);
-        self.cache.truncate(reused_tokens);
-        self.cached.truncate(reused_tokens);
-
+        let reused_tokens = self.rewind(slots);
         let start = Instant::now();
         let text_ids = |slots: &[Slot]| -> Vec<u32> {
             slots.iter().filter_map(|s| if let Slot::Text(id) = s { Some(*id) } else { None }).collect()
@@ -298,6 +244,14 @@ impl<'a, F: Fusion> Session<'a, F> {
             timings_ms: timings,
         })
     }
+}
+
+/// Neither empty nor beyond the limit.
+pub(crate) fn check_question(question: &str) -> Result<(), Error> {
+    if question.trim().is_empty() || question.len() > MAX_QUESTION {
+        return Err(Error::Question { bytes: question.len(), limit: MAX_QUESTION });
+    }
+    Ok(())
 }
 
 /// `[n, 68, 2]`.

@@ -1,6 +1,6 @@
 //! The hub's key names, and the order in which a checkpoint is read.
 
-use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
 
 use crate::decoder::Llama;
 use crate::{Error, Network};
@@ -31,19 +31,21 @@ pub(crate) struct TowerSource<'a> {
     pub prefix: &'static str,
 }
 
+fn decoder_key(path: &str) -> Key {
+    Key::from(match path {
+        "embed_tokens" => "model.embed_tokens.weight".to_owned(),
+        "lm_head.weight" => "lm_head.weight".to_owned(),
+        path => format!("{MODEL}{path}"),
+    })
+}
+
 impl Llama {
     /// Fills the decoder from the hub's names.
     ///
     /// # Errors
     /// As [`load`].
     pub fn load(self, weights: &Weights, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
-        Ok(load(self, weights, options, |path| {
-            Key::from(match path {
-                "embed_tokens" => "model.embed_tokens.weight".to_owned(),
-                "lm_head.weight" => "lm_head.weight".to_owned(),
-                path => format!("{MODEL}{path}"),
-            })
-        })?)
+        Ok(load(self, weights, options, decoder_key)?)
     }
 }
 
@@ -76,6 +78,23 @@ impl Network {
         report.merge(part);
         self.decoder = decoder;
         Ok((self, report))
+    }
+
+    /// Every parameter under the name it has on the hub, towers included.
+    pub fn tensors(&self) -> NamedTensors {
+        let mut tensors = self.trained_tensors();
+        for (tower, prefix) in [(&self.image_tower, IMAGE_TOWER), (&self.video_tower, VIDEO_TOWER)] {
+            tensors.extend(tower.iter().flat_map(|tower| tower.tensors(prefix)));
+        }
+        tensors
+    }
+
+    /// The same without the towers, which training leaves as they are.
+    pub fn trained_tensors(&self) -> NamedTensors {
+        let mut tensors = collect(&self.decoder, decoder_key);
+        tensors.extend(self.projector.tensors(PROJECTOR));
+        tensors.extend(self.fusion.iter().flat_map(|fusion| fusion.tensors(MODEL)));
+        tensors
     }
 }
 

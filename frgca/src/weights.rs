@@ -1,7 +1,7 @@
 //! The release's key names.
 
 use landmarks::Region;
-use landmarks::weights::{Key, LoadOptions, LoadReport, Weights, load};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
 
 use crate::{Error, Frgca, ProjectorKind, Variant};
 
@@ -21,9 +21,19 @@ impl Frgca {
     /// # Errors
     /// [`Error::Weights`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+        let key = self.key(prefix);
+        Ok(load(self, weights, options, key)?)
+    }
+
+    /// All parameters under the release's names.
+    pub fn tensors(&self, prefix: &str) -> NamedTensors {
+        collect(self, self.key(prefix))
+    }
+
+    fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {
         let (local, global) = (self.local.kind(), self.global.as_ref().map(|g| g.kind()));
         let variant = self.attention.config().variant;
-        Ok(load(self, weights, options, |path| published(path, prefix, local, global, variant))?)
+        move |path| published(path, prefix, local, global, variant)
     }
 }
 

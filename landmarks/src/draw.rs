@@ -5,6 +5,7 @@ use std::path::Path;
 use image::RgbImage;
 use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, PremultipliedColorU8, Stroke, Transform};
 
+use crate::files::write_bytes;
 use crate::{BBox, Error, Face, PixelLandmarks, Region};
 
 /// A colour for each region, in token order.
@@ -34,21 +35,13 @@ pub fn overlay(picture: &RgbImage, faces: &[Face]) -> RgbImage {
 /// Writes a picture whole or not at all; the ending of the name decides the format.
 ///
 /// # Errors
-/// [`Error::Write`].
+/// [`Error::Write`], [`Error::Io`].
 pub fn save(picture: &RgbImage, path: &Path) -> Result<(), Error> {
     let fail = |source| Error::Write { path: path.into(), source };
-    let io = |e: std::io::Error| fail(image::ImageError::IoError(e));
     let format = image::ImageFormat::from_path(path).map_err(fail)?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; what a user asked for follows the user's own rules.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io)?;
-    picture.write_to(&mut std::io::BufWriter::new(file.as_file_mut()), format).map_err(fail)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).map_err(fail)?;
+    write_bytes(path, bytes.get_ref())
 }
 
 struct Canvas(Pixmap);

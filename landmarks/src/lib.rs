@@ -32,6 +32,7 @@ pub mod blazeface;
 pub mod draw;
 pub mod face_mesh;
 pub mod fan;
+pub mod files;
 pub mod picture;
 pub mod weights;
 
@@ -51,8 +52,9 @@ pub use detector::{Detection, Detections, Detector, DetectorOptions, Pass, Searc
 pub use error::Error;
 pub use finder::{Face, FaceFinder, Faces, Select};
 pub use geometry::{Affine, BBox, Landmarks, PixelLandmarks, Point, UnitLandmarks, UnitPoint};
-pub use linear::{Linear, LinearConfig, for_many_rows};
+pub use linear::{Linear, LinearConfig, LowRank, for_many_rows};
 pub use mesh_aligner::{MESH_TO_68, Mesh, MeshAligner};
 pub use picture::open;
 pub use topology::{MIRROR, POINT_COUNT, REGION_COUNT, Region};
 pub use track::{Track, Tracker, TrackerOptions};
+pub use warp::warp;

@@ -31,6 +31,19 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[d_output]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// A trained addition to the weight.
+    pub lora: Option<LowRank>,
+}
+
+/// Low-rank adaptation (arXiv 2106.09685): `scale * up down` is added to a weight without ever being formed.
+#[derive(Module, Debug)]
+pub struct LowRank {
+    /// `[rank, d_input]`.
+    pub down: Param<Tensor<2>>,
+    /// `[d_output, rank]`.
+    pub up: Param<Tensor<2>>,
+    /// Factor of the addition.
+    pub scale: f64,
 }
 
 impl LinearConfig {
@@ -51,6 +64,7 @@ impl LinearConfig {
         Linear {
             weight: weight.init_with([self.d_output, self.d_input], fan_in, fan_out, device),
             bias: self.bias.then(|| Initializer::Zeros.init([self.d_output], device)),
+            lora: None,
         }
     }
 }
@@ -69,13 +83,37 @@ impl Linear {
         let d_input = dims[D - 1];
         let rows = dims[..D - 1].iter().product::<usize>();
         // Two axes throughout: with more, the backend would copy the transposed weight on every call.
-        let output = product(input.reshape([rows, d_input]), self.weight.val());
+        let input = input.reshape([rows, d_input]);
+        let mut output = product(input.clone(), self.weight.val());
+        if let Some(LowRank { down, up, scale }) = &self.lora {
+            output = output + product(product(input, down.val()), up.val()) * *scale;
+        }
         let output = match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),
             None => output,
         };
         dims[D - 1] = output.dims()[1];
         output.reshape(dims)
+    }
+
+    /// Puts a fresh addition onto the weight. Its `up` is zero: nothing changes until it is trained.
+    pub fn add_low_rank(&mut self, rank: usize, scale: f64) {
+        let (weight, [d_output, d_input]) = (self.weight.val(), self.weight.val().dims());
+        let device = weight.device();
+        let down = Initializer::KaimingUniform { gain: 3.0_f64.sqrt().recip(), fan_out_only: false };
+        self.lora = Some(LowRank {
+            down: down.init_with([rank, d_input], Some(d_input), Some(rank), &device),
+            up: Initializer::Zeros.init([d_output, rank], &device),
+            scale,
+        });
+    }
+
+    /// Adds the addition to the weight for good.
+    pub fn merge_low_rank(&mut self) {
+        if let Some(LowRank { down, up, scale }) = self.lora.take() {
+            let addition = up.val().matmul(down.val()) * scale;
+            self.weight = self.weight.clone().map(|weight| weight + addition);
+        }
     }
 }
 

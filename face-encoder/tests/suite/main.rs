@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod clips;
+mod ops;
 mod preprocess;
 mod towers;
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use clap::Args;
-use face_llava::text::Tokenizer;
 use face_llava::{ModelDir, Parts, TowerFolders, open_device};
 
 use super::{Failure, Outcome, say};
@@ -58,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     };
     check("weights", dir.check(&device).map(drop).map_err(|e| e.to_string()))?;
     let tokenizer =
-        dir.tokenizer_file().and_then(|f| Tokenizer::open(&f, llama.vocab, config.bos, config.eos)).map(drop);
+        dir.tokenizer().map(drop);
     check("tokenizer", tokenizer.map_err(|e| e.to_string()))?;
     let unused = dir.unused();
     if !unused.is_empty() {

@@ -2,10 +2,13 @@
 
 mod ask;
 mod chat;
+#[cfg(feature = "data")]
+mod data;
 mod doctor;
 mod faces;
 mod inspect;
 mod options;
+mod run;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,6 +34,11 @@ enum Command {
     Ask(ask::Arguments),
     /// Ask many questions in the terminal
     Chat(chat::Arguments),
+    /// Build, check, count and split instruction datasets
+    #[cfg(feature = "data")]
+    Data(data::Arguments),
+    /// Put one task to many pictures and videos: a row with labels for each
+    Run(run::Arguments),
     /// Say what a model's folder holds and what would be loaded
     Inspect(inspect::Arguments),
     /// Check devices, features and helper programs, and run a tiny forward pass
@@ -55,6 +63,8 @@ pub(crate) enum Failure {
     Encoder(#[from] face_encoder::Error),
     #[error("{0}")]
     Usage(String),
+    #[error("{}: {what}", path.display())]
+    Rows { path: std::path::PathBuf, what: String },
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
     #[error("output: {0}")]
@@ -66,6 +76,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Faces(arguments) => faces::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
+        #[cfg(feature = "data")]
+        Command::Data(arguments) => data::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => doctor::run(),
     };

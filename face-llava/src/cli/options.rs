@@ -95,6 +95,15 @@ pub(crate) enum TemplateName {
     Training,
 }
 
+impl TemplateName {
+    pub fn template(self) -> Template {
+        match self {
+            Self::Inference => Template::Inference,
+            Self::Training => Template::Training,
+        }
+    }
+}
+
 /// How the face square is laid.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum CropName {
@@ -102,6 +111,15 @@ pub(crate) enum CropName {
     Authors,
     /// Centred with a margin, black beyond the border
     Centered,
+}
+
+impl CropName {
+    pub fn rule(self) -> CropRule {
+        match self {
+            Self::Authors => CropRule::Authors,
+            Self::Centered => CropRule::Centered { margin: MARGIN },
+        }
+    }
 }
 
 /// How faces are found and answers chosen.
@@ -157,7 +175,7 @@ pub(crate) struct AskOptions {
     lenient: bool,
 }
 
-fn parse_select(text: &str) -> Result<Select, String> {
+pub(crate) fn parse_select(text: &str) -> Result<Select, String> {
     match text {
         "largest" => Ok(Select::Largest),
         "best" => Ok(Select::Best),
@@ -176,10 +194,7 @@ impl AskOptions {
             None if self.no_landmarks => LandmarkSource::Without,
             None => LandmarkSource::Found,
         };
-        let crop = match self.crop {
-            CropName::Authors => CropRule::Authors,
-            CropName::Centered => CropRule::Centered { margin: MARGIN },
-        };
+        let crop = self.crop.rule();
         let sampling = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -193,10 +208,7 @@ impl AskOptions {
         // Before anything is loaded: a wrong setting must not cost a minute.
         sampling.check()?;
         Ok(SessionOptions {
-            template: match self.template {
-                TemplateName::Inference => Template::Inference,
-                TemplateName::Training => Template::Training,
-            },
+            template: self.template.template(),
             sampling,
             faces: FaceOptions { detect: !self.no_detect, select: self.face, crop, landmarks },
             history,

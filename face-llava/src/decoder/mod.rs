@@ -165,6 +165,13 @@ impl Llama {
         self.norm.forward(x)
     }
 
+    /// The linear layers between embeddings and logits, with their paths (`layers.0.mlp.up_proj`).
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        self.layers.iter_mut().enumerate().flat_map(|(i, layer)| {
+            layer.linears_mut().into_iter().map(move |(path, linear)| (format!("layers.{i}.{path}"), linear))
+        })
+    }
+
     /// Logits of hidden states.
     ///
     /// # Shapes

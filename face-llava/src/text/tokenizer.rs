@@ -25,9 +25,16 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`], [`Error::Landmarks`] for files that cannot be read.
     pub fn open(path: &Path, vocab: usize, bos: u32, eos: u32) -> Result<Self, Error> {
-        let bytes = landmarks::picture::read_file(path, MAX_FILE)?;
+        Self::from_bytes(&landmarks::picture::read_file(path, MAX_FILE)?, vocab, bos, eos)
+    }
+
+    /// The same for the content of a file.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn from_bytes(bytes: &[u8], vocab: usize, bos: u32, eos: u32) -> Result<Self, Error> {
         let fail = |e: tokenizers::Error| Error::Tokenizer(e.to_string());
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(fail)?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(fail)?;
         inner.with_truncation(None).map_err(fail)?;
         inner.with_padding(None);
         // What a user types is text, never a control token.
@@ -67,29 +74,59 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`].
     pub fn encode(&self, pieces: &[Piece]) -> Result<Vec<PromptToken>, Error> {
-        let mut out = vec![PromptToken::Text(self.bos)];
-        let (mut text, mut media) = (String::new(), 0);
-        let flush = |text: &mut String, out: &mut Vec<PromptToken>| -> Result<(), Error> {
-            out.extend(self.encode_text(text)?.into_iter().map(PromptToken::Text));
-            text.clear();
-            Ok(())
-        };
-        for piece in pieces {
+        Ok(self.encode_labelled(pieces)?.into_iter().map(|(token, _)| token).collect())
+    }
+
+    /// The same, telling of each token whether it belongs to an answer: the text before an end of answer, and that end
+    /// itself. This is what a model is trained to say.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], also where a token would straddle the beginning of an answer.
+    pub fn encode_labelled(&self, pieces: &[Piece]) -> Result<Vec<(PromptToken, bool)>, Error> {
+        let mut out = vec![(PromptToken::Text(self.bos), false)];
+        let (mut text, mut answer_at, mut media) = (String::new(), None, 0);
+        for (i, piece) in pieces.iter().enumerate() {
             match piece {
-                Piece::Text(t) => text.push_str(t),
+                Piece::Text(t) => {
+                    if pieces.get(i + 1) == Some(&Piece::EndOfAnswer) {
+                        answer_at = Some(text.len());
+                    }
+                    text.push_str(t);
+                }
                 Piece::Media => {
-                    flush(&mut text, &mut out)?;
-                    out.push(PromptToken::Media(media));
+                    self.flush(&mut text, None, &mut out)?;
+                    out.push((PromptToken::Media(media), false));
                     media += 1;
                 }
                 Piece::EndOfAnswer => {
-                    flush(&mut text, &mut out)?;
-                    out.push(PromptToken::Text(self.eos));
+                    self.flush(&mut text, answer_at.take(), &mut out)?;
+                    out.push((PromptToken::Text(self.eos), true));
                 }
             }
         }
-        flush(&mut text, &mut out)?;
+        self.flush(&mut text, None, &mut out)?;
         Ok(out)
+    }
+
+    /// Encodes and empties `text`; what lies from byte `answer_at` on is an answer.
+    fn flush(
+        &self,
+        text: &mut String,
+        answer_at: Option<usize>,
+        out: &mut Vec<(PromptToken, bool)>,
+    ) -> Result<(), Error> {
+        let ids = self.encode_text(text)?;
+        let before = match answer_at {
+            Some(at) => self.encode_text(&text[..at])?,
+            None => Vec::new(),
+        };
+        if !ids.starts_with(&before) {
+            return Err(Error::Tokenizer("a token straddles the beginning of an answer: its label would be wrong".into()));
+        }
+        let labelled = |i| answer_at.is_some() && i >= before.len();
+        out.extend(ids.iter().enumerate().map(|(i, id)| (PromptToken::Text(*id), labelled(i))));
+        text.clear();
+        Ok(())
     }
 
     /// The text of tokens, control tokens left out.

@@ -4,9 +4,18 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cli;
+#[cfg(feature = "data")]
+mod data;
+#[cfg(feature = "data")]
+mod data_endpoint;
+#[cfg(feature = "data")]
+mod data_faces;
 mod gradients;
+mod labels;
 mod model_dirs;
 mod parity;
+mod run;
+mod scores;
 mod sessions;
 mod text;
 

@@ -103,6 +103,15 @@ fn missing(weights: &Weights, names: Vec<String>) -> Error {
     }
 }
 
+/// Norms call their scale and shift otherwise than files do.
+pub(super) fn file_name(name: &str) -> &str {
+    match name {
+        "gamma" => "weight",
+        "beta" => "bias",
+        name => name,
+    }
+}
+
 struct Loader<'a, F> {
     weights: &'a Weights,
     options: &'a LoadOptions,
@@ -115,11 +124,7 @@ struct Loader<'a, F> {
 
 impl<F: Fn(&str) -> Key> ModuleMapper for Loader<'_, F> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(match name {
-            "gamma" => "weight".into(),
-            "beta" => "bias".into(),
-            name => name.into(),
-        });
+        self.path.push(file_name(name).into());
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {

@@ -8,6 +8,7 @@
 mod load;
 mod pickle;
 mod safetensors;
+mod save;
 mod shards;
 mod torch;
 
@@ -18,6 +19,7 @@ use std::sync::Mutex;
 use crate::Error;
 
 pub use load::{Key, LoadOptions, LoadReport, load};
+pub use save::{NamedTensors, collect, write};
 pub(crate) use source::Source;
 
 mod source;

@@ -1,0 +1,240 @@
+//! `face-llava run`
+
+mod inputs;
+mod row;
+mod row_file;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use face_llava::{Error, FaceOptions, LandmarkSource, Media, NamedDevice, Sampling, Session, SessionOptions, Task};
+use indicatif::{ProgressBar, ProgressStyle};
+use landmarks::Select;
+use landmarks::picture::OpenOptions;
+use serde_json::{Value, json};
+
+use self::row::{Row, RowFace, SCHEMA};
+use self::row_file::{RowFile, Tally};
+use super::options::{CropName, DeviceOption, ModelOptions, TemplateName, parse_select};
+use super::{Failure, Outcome, complain, say};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava run --task expression photos/ --out expressions.jsonl
+  face-llava run --task action-units --all-faces group.jpg
+  face-llava run --task age crops/ --whole-image --out ages.jsonl
+One JSON object for each input, or for each face with --all-faces, in the order of the inputs. An interrupted run goes on
+where it stopped when the same command is given again.
+Exit codes: 0 all well, 1 some input failed, 2 wrong usage, 3 no face in any of them.")]
+pub(crate) struct Arguments {
+    /// expression, action-units, attributes, age or deepfake
+    #[arg(long, value_parser = parse_task)]
+    task: Task,
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Pictures, videos, and folders that are searched for them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write the rows to this file, or go on with it; its settings lie beside it in FILE.settings.json
+    #[arg(long, value_name = "FILE.jsonl")]
+    out: Option<PathBuf>,
+    /// Start FILE.jsonl afresh
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    /// A row for each face instead of the chosen one
+    #[arg(long, conflicts_with_all = ["face", "whole_image"])]
+    all_faces: bool,
+    /// Take each picture as the face crop itself
+    #[arg(long, conflicts_with = "face")]
+    whole_image: bool,
+    /// Leave landmarks out
+    #[arg(long)]
+    no_landmarks: bool,
+    /// Report the probability of each label (expression, deepfake); the default
+    #[arg(long, overrides_with = "no_scores")]
+    scores: bool,
+    /// Leave the labels' probabilities out
+    #[arg(long)]
+    no_scores: bool,
+    /// Ask this instead of the task's own question
+    #[arg(long, value_name = "QUESTION")]
+    question: Option<String>,
+    /// Which face: largest, best, or an index from `face-llava faces`
+    #[arg(long, default_value = "largest", value_parser = parse_select)]
+    face: Select,
+    /// How the square around the face is laid
+    #[arg(long, value_enum, default_value = "authors")]
+    crop: CropName,
+    /// Lay pictures into squares of grey, as training does
+    #[arg(long)]
+    pad: bool,
+    /// Wording of the prompt
+    #[arg(long, value_enum, default_value = "inference")]
+    template: TemplateName,
+    /// Longest answer, tokens
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    max_new_tokens: usize,
+    /// Accept pictures that end early
+    #[arg(long)]
+    lenient: bool,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+fn parse_task(name: &str) -> Result<Task, String> {
+    let names = || Task::ALL.map(Task::name).join(", ");
+    Task::parse(name).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let options = arguments.session()?;
+    let inputs = inputs::list(&arguments.paths);
+    if inputs.is_empty() {
+        return Err(Failure::Usage("no pictures or videos in the given folders".into()));
+    }
+    let device = arguments.device.open()?;
+    let (mut file, mut done, mut tally) = (None, inputs::Done::default(), Tally::default());
+    if let Some(path) = &arguments.out {
+        let settings = arguments.settings(&options, &device);
+        let opened = RowFile::open(path, &settings, arguments.overwrite, arguments.all_faces)?;
+        (file, done, tally) = (Some(opened.file), opened.done, opened.tally);
+    }
+    let all = inputs.len() as u64;
+    let waiting: Vec<_> = inputs.into_iter().filter(|input| !done.take(&input.name)).collect();
+    if !waiting.is_empty() {
+        let model = arguments.model.load(&device)?;
+        let bar = progress(all, all - waiting.len() as u64);
+        let mut worker = Worker { arguments, session: model.session(options) };
+        for input in &waiting {
+            worker.rows(input, &mut |row| {
+                tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
+                bar.suspend(|| {
+                    if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
+                        complain(&error.message);
+                    }
+                    let line = serde_json::to_string(&row)?;
+                    file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
+                })
+            })?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+    if let Some(path) = &arguments.out {
+        complain(&format!("{}: {tally}", path.display()));
+    }
+    Ok(tally.outcome())
+}
+
+impl Arguments {
+    fn question(&self) -> &str {
+        self.question.as_deref().unwrap_or(self.task.questions()[0])
+    }
+
+    fn scores(&self) -> bool {
+        self.task.openings().is_some() && (self.scores || !self.no_scores)
+    }
+
+    fn session(&self) -> Result<SessionOptions, Failure> {
+        let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
+        sampling.check()?;
+        let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
+        let (detect, select, crop) = (!self.whole_image, self.face, self.crop.rule());
+        Ok(SessionOptions {
+            template: self.template.template(),
+            sampling,
+            faces: FaceOptions { detect, select, crop, landmarks },
+            history: false,
+            pad_to_square: self.pad,
+        })
+    }
+
+    /// Everything that the rows depend on besides the inputs.
+    fn settings(&self, options: &SessionOptions, device: &NamedDevice) -> Value {
+        json!({
+            "schema": SCHEMA,
+            "version": env!("CARGO_PKG_VERSION"),
+            "task": self.task,
+            "question": self.question(),
+            "template": options.template,
+            "sampling": options.sampling,
+            "model": self.model.model,
+            "image_tower": self.model.image_tower,
+            "video_tower": self.model.video_tower,
+            "detect": options.faces.detect,
+            "face": options.faces.select,
+            "all_faces": self.all_faces,
+            "crop": options.faces.crop,
+            "landmarks": !self.no_landmarks,
+            "pad_to_square": options.pad_to_square,
+            "scores": self.scores(),
+            "lenient": self.lenient,
+            "dtype": "f32",
+            "device": device.name,
+        })
+    }
+}
+
+struct Worker<'a> {
+    arguments: &'a Arguments,
+    session: Session<'a>,
+}
+
+impl Worker<'_> {
+    /// All rows of one input; an error of the input is a row, an error of the output ends everything.
+    fn rows(
+        &mut self,
+        input: &inputs::Input,
+        write: &mut dyn FnMut(Row<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let row = Row::new(&input.name, self.arguments.task);
+        let options = OpenOptions { lenient: self.arguments.lenient, ..OpenOptions::default() };
+        let media = match Media::open_with(&input.path, &options) {
+            Ok(media) => media,
+            Err(error) => return write(row.failed(&error)),
+        };
+        if !self.arguments.all_faces {
+            return match self.answer(row.clone(), &media, None) {
+                Ok(answered) => write(answered),
+                Err(error) => write(row.failed(&error)),
+            };
+        }
+        for index in 0.. {
+            self.session.options_mut().faces.select = Select::Index(index);
+            let answered = match self.answer(row.clone(), &media, Some(index)) {
+                Ok(answered) => answered,
+                // One past the last track of a clip.
+                Err(Error::NoFace { .. }) if index > 0 => break,
+                Err(error) => return write(row.about(RowFace::unknown(index)).failed(&error)),
+            };
+            let last = answered.face.as_ref().is_none_or(|face| face.of.is_some_and(|of| index + 1 >= of));
+            write(answered)?;
+            if last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer<'r>(&mut self, row: Row<'r>, media: &Media, index: Option<usize>) -> Result<Row<'r>, Error> {
+        let face = RowFace::new(self.session.set_media(media)?, index);
+        let question = self.arguments.question();
+        let answer = self.session.run_with(self.arguments.task, question)?;
+        let scores = if self.arguments.scores() {
+            Some(self.session.probabilities(self.arguments.task, question)?)
+        } else {
+            None
+        };
+        Ok(row.answered(answer, face, scores))
+    }
+}
+
+/// Nothing for a handful of inputs.
+fn progress(inputs: u64, done: u64) -> ProgressBar {
+    if inputs < 5 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} inputs, {eta} left");
+    let bar = ProgressBar::new(inputs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_position(done)
+}

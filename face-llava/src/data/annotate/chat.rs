@@ -1,0 +1,222 @@
+//! A model behind an endpoint that speaks the chat-completions protocol with pictures.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{ImageFormat, RgbImage};
+use serde_json::{Value, json};
+
+use super::http::{Client, quote};
+use super::{Annotator, AnnotatorFault, Priced, Rater, Request, Usage, prompts};
+use crate::data::error::DataError;
+use crate::data::record::{LabelOrigin, Rating};
+
+/// Bytes of an answer.
+const MAX_ANSWER: usize = 4000;
+/// Words that betray the label.
+const BETRAYING: [&str; 6] = ["the label", "given label", "provided label", "labeled", "labelled", "ground truth"];
+
+/// An endpoint and how it is used. The key comes from the environment, never from here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatOptions {
+    /// Base, as `https://host/v1`; `/chat/completions` is added.
+    pub url: String,
+    /// The model's name.
+    pub model: String,
+    /// The environment variable with the key; none for endpoints without.
+    pub key_variable: Option<String>,
+    /// For one request, all included.
+    pub timeout: Duration,
+    /// Requests for one answer at most.
+    pub attempts: u32,
+    /// Before the second attempt; doubles with each.
+    pub pause: Duration,
+    /// All workers together.
+    pub requests_per_minute: Option<f64>,
+    /// Price of a million tokens sent.
+    pub prompt_price: f64,
+    /// Price of a million tokens received.
+    pub completion_price: f64,
+    /// Longest answer.
+    pub max_tokens: u32,
+    /// 0 for the most likely answer.
+    pub temperature: f64,
+}
+
+impl ChatOptions {
+    /// An endpoint and a model with the usual limits, without a key.
+    pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            model: model.into(),
+            key_variable: None,
+            timeout: Duration::from_secs(60),
+            attempts: 5,
+            pause: Duration::from_secs(1),
+            requests_per_minute: None,
+            prompt_price: 0.0,
+            completion_price: 0.0,
+            max_tokens: 300,
+            temperature: 0.0,
+        }
+    }
+}
+
+/// The endpoint, ready to be asked. Writes answers and rates them.
+pub struct Chat {
+    client: Client,
+    options: ChatOptions,
+}
+
+impl Chat {
+    /// Checks the address and the key; asks nothing.
+    ///
+    /// # Errors
+    /// [`AnnotatorFault::NoTls`], [`AnnotatorFault::NoKey`], [`AnnotatorFault::Refused`] for other addresses.
+    pub fn new(options: &ChatOptions) -> Result<Self, crate::Error> {
+        let client = Client::new(options).map_err(DataError::from)?;
+        Ok(Self { client, options: options.clone() })
+    }
+
+    /// One question with pictures; the text that comes back and what it took.
+    fn ask(&self, system: &str, text: &str, frames: &[RgbImage]) -> Result<(String, Usage), AnnotatorFault> {
+        let mut parts = vec![json!({ "type": "text", "text": text })];
+        for frame in frames {
+            parts.push(json!({ "type": "image_url", "image_url": { "url": data_url(frame)? } }));
+        }
+        let body = json!({
+            "model": self.options.model,
+            "temperature": self.options.temperature,
+            "max_tokens": self.options.max_tokens,
+            "messages": [{ "role": "system", "content": system }, { "role": "user", "content": parts }],
+        });
+        let reply = self.client.post(&body)?;
+        let choice = &reply["choices"][0];
+        let Some(text) = choice["message"]["content"].as_str() else {
+            return Err(AnnotatorFault::Reply { what: format!("no message: {}", quote(&reply.to_string())) });
+        };
+        match choice["finish_reason"].as_str() {
+            Some("length") => return Err(AnnotatorFault::Reply { what: "cut off; raise --max-tokens".into() }),
+            Some("content_filter") => return Err(AnnotatorFault::Reply { what: "withheld by a filter".into() }),
+            _ => {}
+        }
+        Ok((text.trim().to_owned(), self.usage(&reply["usage"])))
+    }
+
+    /// Tokens as the endpoint counts them; none where it does not.
+    fn usage(&self, usage: &Value) -> Usage {
+        let count = |key: &str| usage[key].as_u64().unwrap_or(0);
+        let (prompt_tokens, completion_tokens) = (count("prompt_tokens"), count("completion_tokens"));
+        let cost = prompt_tokens as f64 * self.options.prompt_price
+            + completion_tokens as f64 * self.options.completion_price;
+        Usage { requests: 1, prompt_tokens, completion_tokens, cost: cost / 1e6 }
+    }
+
+    fn name(&self, prompt: &str) -> String {
+        let o = &self.options;
+        format!("chat {} at {} (temperature {}, {} tokens, prompt {prompt})", o.model, o.url, o.temperature, o.max_tokens)
+    }
+}
+
+impl Annotator for Chat {
+    fn identity(&self) -> String {
+        self.name(&prompts::annotate_digest())
+    }
+
+    fn annotate(&self, request: &Request<'_>) -> Result<Priced<String>, AnnotatorFault> {
+        if request.origin == LabelOrigin::None {
+            return Err(AnnotatorFault::NoLabel { task: request.task });
+        }
+        let (system, text) = prompts::annotate(request);
+        let (answer, usage) = self.ask(system, &text, request.frames)?;
+        check_answer(&answer)?;
+        Ok(Priced { value: answer, usage, paid: usage })
+    }
+}
+
+impl Rater for Chat {
+    fn identity(&self) -> String {
+        self.name(&prompts::rate_digest())
+    }
+
+    fn rate(&self, request: &Request<'_>, answer: &str) -> Result<Priced<Rating>, AnnotatorFault> {
+        let (system, text) = prompts::rate(request, answer);
+        let (reply, usage) = self.ask(system, &text, request.frames)?;
+        Ok(Priced { value: rating(&reply)?, usage, paid: usage })
+    }
+}
+
+/// Refuses answers that are empty, endless, hold placeholders or tell that a label was given.
+pub(super) fn check_answer(answer: &str) -> Result<(), AnnotatorFault> {
+    let lower = answer.to_lowercase();
+    let what = if answer.trim().is_empty() {
+        "empty".into()
+    } else if answer.len() > MAX_ANSWER {
+        format!("{} bytes, over the limit of {MAX_ANSWER}", answer.len())
+    } else if ["<image>", "<video>", "</s>"].iter().any(|p| lower.contains(p)) {
+        "it holds a placeholder".into()
+    } else if let Some(word) = BETRAYING.iter().find(|word| lower.contains(**word)) {
+        format!("it speaks of {word:?}")
+    } else {
+        return Ok(());
+    };
+    Err(AnnotatorFault::Reply { what })
+}
+
+/// Four whole numbers from 1 to 10, or none at all.
+fn rating(reply: &str) -> Result<Rating, AnnotatorFault> {
+    let fail = |what: String| AnnotatorFault::Rating { what: format!("{what}: {}", quote(reply)) };
+    // A fence around the object is the one liberty that models are allowed.
+    let object = reply.trim().strip_prefix("```json").or_else(|| reply.trim().strip_prefix("```"));
+    let object = object.map_or(reply, |fenced| fenced.trim().trim_end_matches("```"));
+    let rating: Rating = serde_json::from_str(object).map_err(|e| fail(e.to_string()))?;
+    match rating.scores().iter().find(|score| !(1..=10).contains(*score)) {
+        Some(score) => Err(fail(format!("a score of {score}"))),
+        None => Ok(rating),
+    }
+}
+
+fn data_url(frame: &RgbImage) -> Result<String, AnnotatorFault> {
+    let mut bytes = Cursor::new(Vec::new());
+    let encoded = frame.write_to(&mut bytes, ImageFormat::Png);
+    encoded.map_err(|e| AnnotatorFault::Reply { what: format!("the crop cannot be encoded: {e}") })?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes.get_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratings_are_four_whole_numbers_or_refused() {
+        let good = r#"{"label_accuracy":10,"media_consistency":9,"label_consistency":1,"overall":7,"reason":"x"}"#;
+        assert_eq!(rating(good).unwrap().scores(), [10, 9, 1, 7]);
+        assert!(rating(&format!("```json\n{good}\n```")).is_ok());
+        for bad in [
+            "",
+            "9/10",
+            "{}",
+            r#"{"label_accuracy":10,"media_consistency":9,"label_consistency":1}"#,
+            &good.replace("10", "11"),
+            &good.replace("10", "0"),
+            &good.replace("10", "9.5"),
+            &good.replace("10", "\"10\""),
+            &good.replace("10", "null"),
+            &good.replace("10", "-1"),
+            &format!("Sure! {good}"),
+            &format!("[{good}]"),
+        ] {
+            assert!(matches!(rating(bad), Err(AnnotatorFault::Rating { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn answers_that_betray_the_label_are_refused() {
+        assert!(check_answer("Happiness. The lip corners are up.").is_ok());
+        for bad in ["", "  ", "As the label says, happy.", "Look: <image>", &"a".repeat(5000)] {
+            assert!(check_answer(bad).is_err(), "{bad}");
+        }
+    }
+}

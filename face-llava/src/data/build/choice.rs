@@ -1,0 +1,43 @@
+//! Which annotator and which rater.
+
+use std::path::PathBuf;
+
+use super::options::BuildOptions;
+use crate::data::annotate::{Annotator, Cached, Chat, ChatOptions, Offline, Rater, Replay};
+
+/// Who writes the answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum AnnotatorChoice {
+    /// Sentences from labels and geometry; no model, no network.
+    #[default]
+    Offline,
+    /// A chat endpoint.
+    Chat(ChatOptions),
+    /// Recorded answers, JSON lines.
+    Replay(PathBuf),
+}
+
+/// Who rates the answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RaterChoice {
+    /// A chat endpoint.
+    Chat(ChatOptions),
+    /// Recorded ratings, JSON lines.
+    Replay(PathBuf),
+}
+
+/// Opens what the options name; what costs something lies behind a cache.
+pub(super) fn open(options: &BuildOptions) -> Result<(Box<dyn Annotator>, Option<Box<dyn Rater>>), crate::Error> {
+    let folder = options.cache.clone().unwrap_or_else(|| options.out.join("cache"));
+    let annotator: Box<dyn Annotator> = match &options.annotator {
+        AnnotatorChoice::Offline => Box::new(Offline),
+        AnnotatorChoice::Chat(chat) => Box::new(Cached::new(Chat::new(chat)?, &folder)?),
+        AnnotatorChoice::Replay(path) => Box::new(Replay::open(path)?),
+    };
+    let rater: Option<Box<dyn Rater>> = match &options.rater {
+        None => None,
+        Some(RaterChoice::Chat(chat)) => Some(Box::new(Cached::new(Chat::new(chat)?, &folder)?)),
+        Some(RaterChoice::Replay(path)) => Some(Box::new(Replay::open(path)?)),
+    };
+    Ok((annotator, rater))
+}

@@ -1,0 +1,180 @@
+//! Looking at a row's picture or clip: decode, detect, crop, align, filter.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use burn::tensor::Device;
+use image::RgbImage;
+use landmarks::picture::{OpenOptions, decode, read_file};
+use landmarks::{
+    BBox, CropRule, DetectorOptions, FaceCrop, FaceFinder, MeshAligner, Select, UnitLandmarks, UnitPoint, crop_face,
+};
+use sha2::{Digest, Sha256};
+
+use super::item::ItemFault;
+use super::options::{BuildOptions, Faces};
+use crate::data::geometry::Measures;
+use crate::data::light::Light;
+use crate::data::seed::{hex, sha256};
+use crate::data::source::Row;
+use crate::{FaceOptions, LandmarkSource, Media, Pixels, quietly};
+
+/// The aligner's belief below which points are guesses.
+const MIN_PRESENCE: f32 = 0.5;
+
+/// A face as the annotators and the model see it.
+pub(super) struct Seen {
+    pub frames: Vec<RgbImage>,
+    pub points: Vec<UnitLandmarks>,
+    pub is_video: bool,
+    pub measures: Measures,
+    pub light: Light,
+}
+
+/// Detector and aligner with the filters. Shared by the workers.
+pub(super) struct Look {
+    finder: FaceFinder,
+    mesh: MeshAligner,
+    faces: Faces,
+    crop: CropRule,
+    min_score: f32,
+}
+
+type Found = (Vec<RgbImage>, Vec<UnitLandmarks>, bool);
+
+impl Look {
+    pub fn new(options: &BuildOptions) -> Result<Self, landmarks::Error> {
+        let device: &Device = &options.device;
+        let default = DetectorOptions::default();
+        let detector = DetectorOptions { min_score: default.min_score.min(options.min_face_score), ..default };
+        Ok(Self {
+            finder: FaceFinder::new(detector, device)?,
+            mesh: MeshAligner::new(device)?,
+            faces: options.faces,
+            crop: options.crop,
+            min_score: options.min_face_score,
+        })
+    }
+
+    /// The face of a row and the digest of the input's bytes; the digest also where the face is rejected.
+    pub fn at(&self, row: &Row) -> Result<(Seen, String), (ItemFault, Option<String>)> {
+        let mut digest = None;
+        let seen = quietly(|| self.seen(row, &mut digest)).unwrap_or(Err(ItemFault::Internal));
+        match (seen, digest) {
+            (Ok(seen), Some(digest)) => Ok((seen, digest)),
+            (Ok(_), None) => Err((ItemFault::Internal, None)),
+            (Err(fault), digest) => Err((fault, digest)),
+        }
+    }
+
+    fn seen(&self, row: &Row, digest: &mut Option<String>) -> Result<Seen, ItemFault> {
+        let (frames, points, is_video) = if row.is_video {
+            *digest = Some(digest_of(&row.media).map_err(|source| io(&row.media, source))?);
+            self.clip(&row.media)?
+        } else {
+            let limits = OpenOptions::default();
+            let bytes = read_file(&row.media, limits.max_file_bytes)?;
+            *digest = Some(sha256(&bytes));
+            self.picture(&decode(&bytes, &limits)?.rgb)?
+        };
+        // Four decimals are 1/40 of a pixel of the crop: records stay short and read the same everywhere.
+        let short = |v: f32| (v * 1e4).round() / 1e4;
+        let points: Vec<UnitLandmarks> =
+            points.iter().map(|set| set.map(|p| UnitPoint::new(short(p.x), short(p.y)))).collect();
+        let middle = frames.len() / 2;
+        let (Some(frame), Some(set)) = (frames.get(middle), points.get(middle)) else {
+            return Err(ItemFault::BadPoints);
+        };
+        if points.iter().any(|set| set.check().is_err()) {
+            return Err(ItemFault::BadPoints);
+        }
+        let aspect = frame.width() as f32 / frame.height() as f32;
+        let measures = Measures::new(set, aspect).ok_or(ItemFault::BadPoints)?;
+        let light = Light::new(frame);
+        Ok(Seen { frames, points, is_video, measures, light })
+    }
+
+    fn picture(&self, picture: &RgbImage) -> Result<Found, ItemFault> {
+        if self.faces == Faces::Whole {
+            let mesh = self.mesh.align_crop(picture)?;
+            if mesh.presence < MIN_PRESENCE {
+                return Err(ItemFault::LowQuality);
+            }
+            let points = FaceCrop::whole(picture).landmarks(&mesh.landmarks());
+            return Ok((vec![picture.clone()], vec![points], false));
+        }
+        let found = self.finder.detect(picture)?.faces;
+        let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
+        let index = *Select::Largest.indices(&boxes).first().ok_or(ItemFault::NoFace)?;
+        self.check(found.len(), found[index].score)?;
+        let face = self.finder.align(picture, index, &found[index])?;
+        if face.low_quality {
+            return Err(ItemFault::LowQuality);
+        }
+        let crop = crop_face(picture, &face.bbox, self.crop)?;
+        let points = crop.landmarks(&face.points);
+        Ok((vec![crop.image], vec![points], false))
+    }
+
+    fn check(&self, faces: usize, score: f32) -> Result<(), ItemFault> {
+        if faces > 1 && self.faces == Faces::Single {
+            return Err(ItemFault::SeveralFaces { faces });
+        }
+        if score < self.min_score {
+            return Err(ItemFault::LowScore { score, limit: self.min_score });
+        }
+        Ok(())
+    }
+
+    fn clip(&self, path: &Path) -> Result<Found, ItemFault> {
+        let media = Media::open(path)?;
+        if let Pixels::Image(picture) = &media.pixels {
+            return self.picture(picture);
+        }
+        let options = FaceOptions {
+            detect: self.faces != Faces::Whole,
+            select: Select::Largest,
+            crop: self.crop,
+            landmarks: LandmarkSource::Found,
+        };
+        let prepared = media.prepare(&self.finder, &options, true)?;
+        let faces = prepared.faces.iter().map(|f| f.of).max().unwrap_or(0);
+        let scores: Vec<f32> = prepared.faces.iter().filter_map(|f| f.score).collect();
+        if !scores.is_empty() {
+            self.check(faces, scores.iter().sum::<f32>() / scores.len() as f32)?;
+        }
+        Ok((prepared.crops, prepared.landmarks.unwrap_or_default(), true))
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> ItemFault {
+    ItemFault::Picture(landmarks::Error::Io { path: path.into(), source })
+}
+
+/// SHA-256 of a file, or of the names and contents of a folder's files.
+fn digest_of(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    if path.is_dir() {
+        let files = std::fs::read_dir(path)?.map(|entry| entry.map(|e| e.path()));
+        let mut files: Vec<_> = files.collect::<Result<_, _>>()?;
+        files.sort();
+        for file in files.iter().filter(|f| f.is_file()) {
+            hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+            feed(&mut hash, file)?;
+        }
+    } else {
+        feed(&mut hash, path)?;
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn feed(hash: &mut Sha256, path: &Path) -> std::io::Result<()> {
+    let (mut file, mut block) = (File::open(path)?, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(()),
+            n => hash.update(&block[..n]),
+        }
+    }
+}

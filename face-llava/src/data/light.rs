@@ -1,0 +1,59 @@
+//! What the pixels of a crop tell: how bright and how sharp it is.
+
+use image::{GrayImage, RgbImage, imageops};
+use serde::Serialize;
+
+/// Side that pictures are brought to before sharpness is measured: sharpness depends on scale.
+const SIDE: u32 = 128;
+/// A mean level below this is dark.
+const DARK: f32 = 70.0;
+/// A mean level above this is bright.
+const BRIGHT: f32 = 170.0;
+/// A variance of the Laplacian below this is blurry.
+const BLURRY: f32 = 60.0;
+
+/// Brightness and sharpness of the middle of a crop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Light {
+    /// Mean level, 0 to 255.
+    pub level: f32,
+    /// Variance of the Laplacian at 128 pixels a side.
+    pub sharpness: f32,
+}
+
+impl Light {
+    /// Measures the middle half of a crop, where the face is.
+    pub fn new(crop: &RgbImage) -> Self {
+        let small = imageops::resize(&imageops::grayscale(crop), SIDE, SIDE, imageops::FilterType::Triangle);
+        let (mut count, mut sum) = (0.0f32, 0.0);
+        let (mut edges, mut squares) = (0.0f32, 0.0f32);
+        for y in SIDE / 4..SIDE * 3 / 4 {
+            for x in SIDE / 4..SIDE * 3 / 4 {
+                let at = |dx: i32, dy: i32| level(&small, x.wrapping_add_signed(dx), y.wrapping_add_signed(dy));
+                let edge = at(-1, 0) + at(1, 0) + at(0, -1) + at(0, 1) - 4.0 * at(0, 0);
+                (count, sum) = (count + 1.0, sum + at(0, 0));
+                (edges, squares) = (edges + edge, squares + edge * edge);
+            }
+        }
+        Self { level: sum / count, sharpness: squares / count - (edges / count).powi(2) }
+    }
+
+    /// Whether it is dark.
+    pub fn is_dark(&self) -> bool {
+        self.level < DARK
+    }
+
+    /// Whether it is bright.
+    pub fn is_bright(&self) -> bool {
+        self.level > BRIGHT
+    }
+
+    /// Whether edges are missing.
+    pub fn is_blurry(&self) -> bool {
+        self.sharpness < BLURRY
+    }
+}
+
+fn level(picture: &GrayImage, x: u32, y: u32) -> f32 {
+    f32::from(picture.get_pixel(x, y).0[0])
+}

@@ -1,0 +1,107 @@
+//! Points in files of their own: JSON, or the authors' NumPy arrays.
+
+use std::path::Path;
+
+use landmarks::picture::read_file;
+use landmarks::{CROP, POINT_COUNT};
+
+use super::error::DataError;
+
+/// Bytes of a file of points: ten thousand frames in f64 are 11 MB.
+const MAX_POINTS: u64 = 16 << 20;
+/// Coordinates beyond this are pixels: a face cut by the border leaves the crop a little, pixels leave it by far.
+const PIXELS: f32 = 4.0;
+
+/// Sets of 68 `[x, y]` pairs in fractions of the crop, from JSON (68 pairs, or a list of such sets) or from a `.npy` of
+/// 136 numbers, `[68, 2]` or `[frames, 68, 2]`. As in the authors' files, numbers in pixels are of the 256 pixel crop.
+///
+/// # Errors
+/// [`DataError::Points`] says what the file holds instead.
+pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Vec<[f32; 2]>>, crate::Error> {
+    let path = path.as_ref();
+    let bytes = read_file(path, MAX_POINTS)?;
+    let fail = |what| crate::Error::from(DataError::Points { path: path.into(), what });
+    let mut sets = if bytes.starts_with(b"\x93NUMPY") {
+        let numbers = numpy(&bytes).map_err(fail)?;
+        let (pairs, rest) = numbers.as_chunks::<2>();
+        if !rest.is_empty() || pairs.is_empty() || pairs.len() % POINT_COUNT != 0 {
+            return Err(fail(format!("{} numbers; expected {} for each frame", numbers.len(), 2 * POINT_COUNT)));
+        }
+        pairs.chunks(POINT_COUNT).map(<[_]>::to_vec).collect()
+    } else {
+        match serde_json::from_slice::<Vec<Vec<[f32; 2]>>>(&bytes) {
+            Ok(sets) => sets,
+            Err(_) => vec![serde_json::from_slice(&bytes).map_err(|e| fail(format!("no list of [x, y] pairs: {e}")))?],
+        }
+    };
+    if sets.iter().flatten().flatten().any(|v| v.abs() > PIXELS) {
+        sets.iter_mut().flatten().flatten().for_each(|v| *v /= CROP as f32);
+    }
+    Ok(sets)
+}
+
+/// The numbers of a little-endian C-ordered array.
+fn numpy(bytes: &[u8]) -> Result<Vec<f32>, String> {
+    let cut = || "the NumPy file ends early".to_owned();
+    let (length, start) = match bytes.get(6).ok_or_else(cut)? {
+        1 => (u16::from_le_bytes(array(bytes, 8).ok_or_else(cut)?) as usize, 10),
+        _ => (u32::from_le_bytes(array(bytes, 8).ok_or_else(cut)?) as usize, 12),
+    };
+    let end = start + length;
+    let header = String::from_utf8_lossy(bytes.get(start..end).ok_or_else(cut)?);
+    let field = |key: &str| Some(header.split_once(&format!("'{key}':"))?.1.trim_start());
+    if field("fortran_order").is_some_and(|v| v.starts_with("True")) {
+        return Err("a NumPy array in Fortran order; save it with numpy.ascontiguousarray".into());
+    }
+    let kind = field("descr").and_then(|v| v.trim_start_matches('\'').split('\'').next()).unwrap_or_default();
+    let data = &bytes[end..];
+    let whole = |size: usize| if data.len() % size == 0 { Ok(()) } else { Err(cut()) };
+    match kind {
+        "<f4" => whole(4).map(|()| data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+        "<f8" => whole(8).map(|()| data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()),
+        "<i4" => whole(4).map(|()| data.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b) as f32).collect()),
+        "<i8" => whole(8).map(|()| data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f32).collect()),
+        other => Err(format!("a NumPy array of {other:?}; expected <f4, <f8, <i4 or <i8")),
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    #[test]
+    fn arrays_and_json_give_fractions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("points");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_landmarks(&path)
+        };
+        let pixels: Vec<u8> = (0..272).flat_map(|i| (i as f32 % 256.0).to_le_bytes()).collect();
+        let sets = read(&npy("<f4", "(2, 68, 2)", &pixels)).unwrap();
+        assert_eq!((sets.len(), sets[0].len(), sets[0][1]), (2, 68, [2.0 / 256.0, 3.0 / 256.0]));
+        let unit: Vec<u8> = (0..136).flat_map(|_| 0.5f64.to_le_bytes()).collect();
+        assert_eq!(read(&npy("<f8", "(136,)", &unit)).unwrap(), [vec![[0.5; 2]; 68]]);
+        let one = serde_json::to_vec(&vec![[0.25f32; 2]; 68]).unwrap();
+        assert_eq!(read(&one).unwrap(), [vec![[0.25; 2]; 68]]);
+        let whole = npy("<f4", "(68, 2)", &pixels[..544]);
+        for cut in 6..whole.len() - 1 {
+            assert!(read(&whole[..cut]).is_err(), "{cut}");
+        }
+        assert!(read(&npy("|O", "(68, 2)", &pixels)).is_err());
+        assert!(read(b"[1, 2]").is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! How likely a model finds given answers, without generating any.
+
+use frgca::Fusion;
+
+use crate::session::{Session, check_question};
+use crate::slots::Slot;
+use crate::{Error, Task};
+
+/// Most candidates of one call.
+const MAX_LABELS: usize = 1024;
+
+/// How likely one candidate is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelScore {
+    /// Sum of the natural logarithms of its tokens' probabilities.
+    pub logprob: f64,
+    /// Its tokens, at least one.
+    pub tokens: usize,
+}
+
+impl LabelScore {
+    /// Log-likelihood of a token on average, for candidates of different lengths.
+    pub fn mean(&self) -> f64 {
+        self.logprob / self.tokens as f64
+    }
+}
+
+impl<F: Fusion> Session<'_, F> {
+    /// The log-likelihood of each candidate as the beginning of the answer to a question; nothing is generated, and
+    /// the conversation stays as it is. A candidate that begins like another has its own sum: where the answer would
+    /// end is not part of it.
+    ///
+    /// # Errors
+    /// As [`Session::label_scores`].
+    pub fn score(&mut self, question: &str, candidates: &[&str]) -> Result<Vec<f64>, Error> {
+        Ok(self.label_scores(question, candidates)?.iter().map(|s| s.logprob).collect())
+    }
+
+    /// The same with the number of tokens of each.
+    ///
+    /// # Errors
+    /// [`Error::Question`], [`Error::LabelCount`], [`Error::Label`] for empty and repeated ones, [`Error::Context`],
+    /// [`Error::NonFinite`], [`Error::Backend`].
+    pub fn label_scores(&mut self, question: &str, candidates: &[&str]) -> Result<Vec<LabelScore>, Error> {
+        check_question(question)?;
+        check(candidates)?;
+        let prompt = self.slots(question, None)?;
+        let wholes = candidates.iter().map(|c| self.slots(question, Some(c)));
+        let wholes = wholes.collect::<Result<Vec<_>, Error>>()?;
+        let context = self.model.network.decoder.config().context;
+        let longest = wholes.iter().map(Vec::len).max().unwrap_or(0);
+        if longest > context {
+            return Err(Error::Context { prompt: prompt.len(), new: longest - prompt.len(), context });
+        }
+        // Text is encoded in one go, so the first letter of a candidate may change the prompt's last token. Every
+        // candidate is scored from where all of them agree with the prompt.
+        let agree = |whole: &Vec<Slot>| whole.iter().zip(&prompt).take_while(|(a, b)| a == b).count();
+        let start = wholes.iter().map(agree).min().unwrap_or(0);
+        if let Some(index) = wholes.iter().position(|whole| whole.len() <= start) {
+            return Err(Error::Label { index, label: candidates[index].to_owned(), what: "has no tokens" });
+        }
+        let first = self.prompt_logprobs(&prompt[..start])?;
+        let scores = wholes.iter().map(|whole| self.continuation(start, &whole[start..], &first)).collect();
+        self.cache.truncate(start);
+        scores
+    }
+
+    /// The probability of each label of a task's closed set (expression, deepfake) against the others: the softmax of
+    /// the log-likelihoods of the ways in which answers begin. Empty for the other tasks.
+    ///
+    /// # Errors
+    /// As [`Session::label_scores`].
+    pub fn probabilities(&mut self, task: Task, question: &str) -> Result<Vec<(&'static str, f64)>, Error> {
+        let Some(openings) = task.openings() else { return Ok(Vec::new()) };
+        let candidates: Vec<&str> = openings.iter().map(|(_, text)| *text).collect();
+        let shares = softmax(&self.score(question, &candidates)?);
+        Ok(openings.iter().map(|(label, _)| *label).zip(shares).collect())
+    }
+
+    /// Log-probabilities of the token after the prompt, which is in the cache afterwards.
+    fn prompt_logprobs(&mut self, prompt: &[Slot]) -> Result<Vec<f64>, Error> {
+        let reused = self.rewind(prompt);
+        let (before, last) = prompt.split_at(prompt.len() - 1);
+        // The last position runs alone whether or not the others were there: equal calls give equal bits.
+        if reused < before.len() {
+            let embeddings = self.embeddings(&before[reused..]);
+            self.model.network.decoder.forward(embeddings, &mut self.cache, &[0]);
+            self.cached.extend_from_slice(&before[reused..]);
+        }
+        let mut rows = self.logprobs(last, 0)?;
+        self.cached.extend_from_slice(last);
+        Ok(rows.swap_remove(0))
+    }
+
+    /// The log-likelihood of tokens after the `start` positions of the prompt; `first` is for the first of them.
+    fn continuation(&mut self, start: usize, tokens: &[Slot], first: &[f64]) -> Result<LabelScore, Error> {
+        self.cache.truncate(start);
+        let before = &tokens[..tokens.len() - 1];
+        let rows = if before.is_empty() { Vec::new() } else { self.logprobs(before, 1)? };
+        let rows = std::iter::once(first).chain(rows.iter().map(Vec::as_slice));
+        let of = |(row, token): (&[f64], &Slot)| if let Slot::Text(id) = token { row[*id as usize] } else { 0.0 };
+        Ok(LabelScore { logprob: rows.zip(tokens).map(of).sum(), tokens: tokens.len() })
+    }
+
+    /// Log-probabilities `[L][V]` of the token after each new position.
+    fn logprobs(&mut self, slots: &[Slot], step: usize) -> Result<Vec<Vec<f64>>, Error> {
+        let decoder = &self.model.network.decoder;
+        let hidden = decoder.forward(self.embeddings(slots), &mut self.cache, &[0]);
+        let logits: Vec<f32> =
+            decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
+        if !logits.iter().all(|v| v.is_finite()) {
+            return Err(Error::NonFinite { step });
+        }
+        Ok(logits.chunks(decoder.config().vocab).map(log_softmax).collect())
+    }
+}
+
+fn check(candidates: &[&str]) -> Result<(), Error> {
+    if candidates.is_empty() || candidates.len() > MAX_LABELS {
+        return Err(Error::LabelCount { given: candidates.len(), limit: MAX_LABELS });
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (index, label) in candidates.iter().enumerate() {
+        let refuse = |what| Err(Error::Label { index, label: (*label).to_owned(), what });
+        if label.trim().is_empty() {
+            return refuse("is empty");
+        }
+        if !seen.insert(label) {
+            return refuse("occurs twice");
+        }
+    }
+    Ok(())
+}
+
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let total: f64 = logits.iter().map(|v| (f64::from(*v) - top).exp()).sum();
+    logits.iter().map(|v| f64::from(*v) - top - total.ln()).collect()
+}
+
+/// Shares of the exponentials; they add up to 1.
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / total).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_add_up() {
+        let shares = softmax(&[-900.0, -901.0, -1e9]);
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((shares[0] / shares[1] - 1f64.exp()).abs() < 1e-9 && shares[2] == 0.0);
+        let total: f64 = log_softmax(&[1.0, 80.0, -3.0]).iter().map(|v| v.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn candidates_that_cannot_be_scored_are_named() {
+        assert!(matches!(check(&[]), Err(Error::LabelCount { given: 0, limit: 1024 })));
+        let many: Vec<String> = (0..1025).map(|i| i.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(matches!(check(&many), Err(Error::LabelCount { given: 1025, .. })));
+        assert!(check(&many[1..]).is_ok());
+        assert!(matches!(check(&["a", " "]), Err(Error::Label { index: 1, .. })));
+        assert!(matches!(check(&["a", "b", "a"]), Err(Error::Label { index: 2, what: "occurs twice", .. })));
+    }
+}

@@ -1,0 +1,71 @@
+//! The prompt of a session as positions of the decoder: tokens of text and rows of visual features.
+
+use burn::tensor::Tensor;
+use frgca::Fusion;
+
+use crate::text::{Conversation, Piece, PromptToken, Turn};
+use crate::{Error, Session};
+
+/// A position of the prompt, comparable between questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// A token.
+    Text(u32),
+    /// Row of a block of the current media.
+    Visual(usize, usize),
+}
+
+impl<F: Fusion> Session<'_, F> {
+    /// The prompt with media placeholders expanded to their exact number of visual tokens; with an answer, up to its
+    /// last token.
+    pub(crate) fn slots(&self, question: &str, answer: Option<&str>) -> Result<Vec<Slot>, Error> {
+        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
+        let mut turns = if self.options.history { self.turns.clone() } else { Vec::new() };
+        turns.push(Turn { question: question.to_owned(), answer: answer.map(str::to_owned) });
+        let conversation = Conversation { template: self.options.template, media: blocks.len(), turns };
+        let mut pieces = conversation.pieces();
+        pieces.pop_if(|piece| *piece == Piece::EndOfAnswer);
+        let tokens = self.model.tokenizer.encode(&pieces)?;
+        let placeholders = tokens.iter().filter(|t| matches!(t, PromptToken::Media(_))).count();
+        if placeholders != blocks.len() {
+            return Err(Error::MediaCount { placeholders, given: blocks.len() });
+        }
+        let mut slots = Vec::new();
+        for token in tokens {
+            match token {
+                PromptToken::Text(id) => slots.push(Slot::Text(id)),
+                PromptToken::Media(i) => slots.extend((0..blocks[i].dims()[0]).map(|row| Slot::Visual(i, row))),
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Embeddings `[1, L, D]` of some slots: runs of text and runs of visual rows, in order.
+    pub(crate) fn embeddings(&self, slots: &[Slot]) -> Tensor<3> {
+        let decoder = &self.model.network.decoder;
+        let blocks = self.media.as_ref().map_or(&[][..], |m| &m.blocks);
+        let same_run = |a: &Slot, b: &Slot| match (a, b) {
+            (Slot::Text(_), Slot::Text(_)) => true,
+            (Slot::Visual(i, _), Slot::Visual(j, _)) => i == j,
+            _ => false,
+        };
+        let runs = slots.chunk_by(same_run).map(|run| match run[0] {
+            Slot::Visual(block, row) => blocks[block].clone().narrow(0, row, run.len()),
+            Slot::Text(_) => {
+                let id = |slot: &Slot| if let Slot::Text(id) = slot { *id } else { 0 };
+                decoder.embed(&run.iter().map(id).collect::<Vec<_>>())
+            }
+        });
+        Tensor::cat(runs.collect(), 0).unsqueeze()
+    }
+
+    /// Cuts the cache back to what it shares with some slots, all but the last of them at most: the last position is
+    /// computed again, its logits are needed. Returns how many are left.
+    pub(crate) fn rewind(&mut self, slots: &[Slot]) -> usize {
+        let shared = self.cached.iter().zip(slots).take_while(|(a, b)| a == b).count();
+        let reused = shared.min(slots.len().saturating_sub(1));
+        self.cache.truncate(reused);
+        self.cached.truncate(reused);
+        reused
+    }
+}

@@ -1,0 +1,85 @@
+//! Several examples as one input of the network, and the loss of what it says.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use frgca::Fusion;
+
+use super::{Example, Loss};
+use crate::Network;
+use crate::text::PromptToken;
+
+/// Where everything goes: examples of one length after padding at the right, which causal attention never sees.
+#[derive(Debug)]
+pub(super) struct Layout {
+    text: Vec<u32>,
+    /// For each place of each sequence its row: text first, then visual tokens.
+    rows: Vec<i32>,
+    /// Places whose next token is part of an answer.
+    asked: Vec<i32>,
+    /// Those next tokens.
+    answers: Vec<i32>,
+    sequences: usize,
+    length: usize,
+}
+
+impl Layout {
+    /// `per_media` visual tokens for each picture or frame; the n-th placeholder of the batch takes the n-th block.
+    pub fn new(examples: &[&Example], per_media: usize) -> Self {
+        let length = examples.iter().map(|e| e.length(per_media)).max().unwrap_or(0);
+        let text: Vec<u32> = examples
+            .iter()
+            .flat_map(|e| e.tokens.iter().filter_map(|t| if let PromptToken::Text(id) = t { Some(*id) } else { None }))
+            .collect();
+        let (mut next_text, mut next_visual) = (0, text.len() as i32);
+        let (mut rows, mut asked, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for example in examples {
+            let begin = rows.len();
+            for (token, labelled) in example.tokens.iter().zip(&example.labelled) {
+                match token {
+                    PromptToken::Text(id) => {
+                        // The first token of all is asked for by nothing.
+                        if *labelled && rows.len() > begin {
+                            asked.push(rows.len() as i32 - 1);
+                            answers.push(*id as i32);
+                        }
+                        rows.push(next_text);
+                        next_text += 1;
+                    }
+                    PromptToken::Media(_) => {
+                        rows.extend(next_visual..next_visual + per_media as i32);
+                        next_visual += per_media as i32;
+                    }
+                }
+            }
+            rows.resize(begin + length, 0);
+        }
+        Self { text, rows, asked, answers, sequences: examples.len(), length }
+    }
+
+    /// Summed cross-entropy of the answers.
+    ///
+    /// # Shapes
+    /// - visual `[blocks, per_media, D]`, none for text alone
+    pub fn loss<F: Fusion>(&self, network: &Network<F>, visual: Option<Tensor<3>>) -> Loss {
+        let decoder = &network.decoder;
+        let terms = self.answers.len();
+        let mut table = decoder.embed(&self.text);
+        let (device, d) = (table.device(), table.dims()[1]);
+        if let Some(visual) = visual {
+            let [blocks, n, _] = visual.dims();
+            table = Tensor::cat(vec![table, visual.reshape([blocks * n, d])], 0);
+        }
+        if terms == 0 {
+            return Loss { sum: table.sum() * 0.0, terms };
+        }
+        let embeddings = table.select(0, ints(&self.rows, &device)).reshape([self.sequences, self.length, d]);
+        let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
+        let logits = decoder.logits(hidden.select(0, ints(&self.asked, &device)));
+        let scores = activation::log_softmax(logits, 1);
+        let said = scores.gather(1, ints(&self.answers, &device).reshape([terms, 1]));
+        Loss { sum: said.sum().neg(), terms }
+    }
+}
+
+fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}

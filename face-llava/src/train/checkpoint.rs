@@ -1,0 +1,152 @@
+//! Complete states of a run on the disk. A checkpoint is a folder that appears by one rename, after its files and its
+//! manifest lie on the disk; whatever is interrupted before that leaves the one before it as the last.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::{Bytes, FloatDType};
+use landmarks::files::write_bytes;
+use landmarks::weights::{LoadOptions, Weights, collect, load, write};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::TrainError;
+use crate::Error;
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.bpk";
+const MANIFEST: &str = "manifest.json";
+/// Checkpoints that are kept.
+const KEPT: usize = 2;
+
+/// What a checkpoint says about itself; written last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Steps done.
+    pub step: usize,
+    /// Epoch of the next micro-batch.
+    pub epoch: usize,
+    /// The next micro-batch of that epoch.
+    pub batch: usize,
+    /// Seed that all random numbers follow from, together with the position.
+    pub seed: u64,
+    /// Steps left out for a loss or gradient that was not finite.
+    pub skipped: usize,
+    /// SHA-256 of the model's file.
+    pub model: String,
+    /// SHA-256 of the optimizer's file.
+    pub optimizer: String,
+}
+
+fn folder_of(run: &Path, step: usize) -> PathBuf {
+    run.join("checkpoints").join(format!("step-{step:08}"))
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Saves model, optimizer and position. `manifest`'s digests are filled in.
+///
+/// # Errors
+/// [`Error::Train`] and [`Error::Landmarks`] where the disk refuses; earlier checkpoints are untouched then.
+pub(super) fn save<M: Module>(
+    run: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+    mut manifest: Manifest,
+) -> Result<(), Error> {
+    let target = folder_of(run, manifest.step);
+    if target.exists() {
+        return Ok(());
+    }
+    let parent = run.join("checkpoints");
+    let fail = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| Error::Train(TrainError::Io { path, source })
+    };
+    fs::create_dir_all(&parent).map_err(fail(&parent))?;
+    let partial = tempfile::Builder::new().prefix("partial-").tempdir_in(&parent).map_err(fail(&parent))?;
+    let (model_file, optimizer_file) = (partial.path().join(MODEL), partial.path().join(OPTIMIZER));
+    write(&model_file, &collect(model, |path| path.into()), FloatDType::F32)?;
+    let state = optimizer.into_bytes().map_err(|e| fail(&optimizer_file)(io::Error::other(e.to_string())))?;
+    write_bytes(&optimizer_file, &state)?;
+    manifest.model = digest(&fs::read(&model_file).map_err(fail(&model_file))?);
+    manifest.optimizer = digest(&state);
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| fail(&target)(e.into()))?;
+    write_bytes(&partial.path().join(MANIFEST), &text)?;
+    sync_folder(partial.path()).map_err(fail(partial.path()))?;
+    fs::rename(partial.path(), &target).map_err(fail(&target))?;
+    // The folder has moved; there is nothing left to remove.
+    let _ = partial.keep();
+    sync_folder(&parent).map_err(fail(&parent))?;
+    for old in steps(run).into_iter().rev().skip(KEPT) {
+        // An old checkpoint that stays is no harm.
+        let _ = fs::remove_dir_all(folder_of(run, old));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Steps that have a checkpoint, rising.
+fn steps(run: &Path) -> Vec<usize> {
+    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
+    let mut steps: Vec<usize> = names.filter_map(|n| n.strip_prefix("step-")?.parse().ok()).collect();
+    steps.sort_unstable();
+    steps
+}
+
+/// Loads the last checkpoint that is whole into `model` and a fresh `optimizer`; none where there are none.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] where there are checkpoints and none is whole.
+pub(super) fn resume<M: Module>(
+    run: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+) -> Result<Option<(M, ModuleOptimizer, Manifest)>, Error> {
+    let mut fault = None;
+    for step in steps(run).into_iter().rev() {
+        let folder = folder_of(run, step);
+        match read(&folder, model, optimizer) {
+            Ok(state) => return Ok(Some(state)),
+            Err(what) => {
+                fault.get_or_insert(TrainError::Checkpoint { path: folder, what });
+            }
+        }
+    }
+    fault.map_or(Ok(None), |fault| Err(fault.into()))
+}
+
+fn read<M: Module>(
+    folder: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+) -> Result<(M, ModuleOptimizer, Manifest), String> {
+    let read = |name: &str| fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"));
+    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| format!("{MANIFEST}: {e}"))?;
+    let state = read(OPTIMIZER)?;
+    if digest(&state) != manifest.optimizer || digest(&read(MODEL)?) != manifest.model {
+        return Err("a file differs from what the manifest says".into());
+    }
+    let weights = Weights::open(folder.join(MODEL)).map_err(|e| e.to_string())?;
+    let options = LoadOptions::default();
+    let (model, _) = load(model.clone(), &weights, &options, |path| path.into()).map_err(|e| e.to_string())?;
+    let optimizer = optimizer.clone().from_bytes(Bytes::from_bytes_vec(state)).map_err(|e| e.to_string())?;
+    Ok((model, optimizer, manifest))
+}

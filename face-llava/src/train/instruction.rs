@@ -1,0 +1,249 @@
+//! Learning to answer: the objective of both of the paper's stages and of LoRA.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use burn::tensor::Device;
+use landmarks::files::write_bytes;
+use landmarks::{UnitLandmarks, UnitPoint};
+use rand::RngExt;
+
+use super::augment::random;
+use super::batch::Layout;
+use super::features::{Features, TrainingMedia, join};
+use super::order::{Sampling, batches, order};
+use super::{Example, Loss, Objective, Position, TrainError};
+use crate::data::{LandmarksField, Record};
+use crate::text::{Template, Tokenizer};
+use crate::{Error, Network};
+
+/// Purpose of the random numbers.
+const DROP_LANDMARKS: u64 = 3;
+
+/// How records become a course of lessons.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// Wording of the prompts; the authors train with [`Template::Training`].
+    pub template: Template,
+    /// How an epoch goes through the records.
+    pub sampling: Sampling,
+    /// Examples that go through the network at once.
+    pub micro_batch: usize,
+    /// Longest input, visual tokens included; longer records are left out.
+    pub max_length: usize,
+    /// Part of the batches that are shown without landmarks, so that the model can do without.
+    pub landmark_dropout: f64,
+    /// Part of the records that may be unusable.
+    pub bad_budget: f64,
+    /// Seed of the order.
+    pub seed: u64,
+}
+
+/// Records, tokenised, with what the frozen towers make of their media.
+#[derive(Debug)]
+pub struct Instruction {
+    examples: Vec<Example>,
+    /// Place of each example's media among the features'.
+    media: Vec<Option<usize>>,
+    weights: Option<(Vec<f64>, usize)>,
+    features: Features,
+    course: Course,
+    device: Device,
+    bad: Mutex<Quarantine>,
+}
+
+/// Records that cannot be used.
+#[derive(Debug)]
+struct Quarantine {
+    file: PathBuf,
+    bad: Vec<(String, String)>,
+    of: usize,
+    budget: f64,
+}
+
+impl Quarantine {
+    /// Notes a record once; too many are an error.
+    fn add(&mut self, id: &str, why: String) -> Result<(), Error> {
+        if self.bad.iter().any(|(known, _)| known == id) {
+            return Ok(());
+        }
+        self.bad.push((id.into(), why));
+        let lines = self.bad.iter().map(|(id, why)| serde_json::json!({ "id": id, "error": why }).to_string() + "\n");
+        write_bytes(&self.file, lines.collect::<String>().as_bytes())?;
+        // One is always forgiven: a part of a small set is less than one record.
+        if self.bad.len() > 1 && self.bad.len() as f64 > self.budget * self.of as f64 {
+            let (bad, all, first) = (self.bad.len(), self.of, self.bad[0].0.clone());
+            return Err(TrainError::BadBudget { bad, all, first, quarantine: self.file.clone() }.into());
+        }
+        Ok(())
+    }
+}
+
+/// What the records of a file look at, each picture or clip once, and which of them each record looks at. Points come
+/// with the first record that has them.
+///
+/// # Errors
+/// [`TrainError::Record`] where points cannot be used.
+pub fn media_of(records: &[Record], folder: &Path) -> Result<(Vec<TrainingMedia>, Vec<Option<usize>>), Error> {
+    let mut known: HashMap<&Path, usize> = HashMap::new();
+    let mut media: Vec<TrainingMedia> = Vec::new();
+    let mut places = Vec::with_capacity(records.len());
+    for record in records {
+        let Some(path) = record.media() else {
+            places.push(None);
+            continue;
+        };
+        let place = *known.entry(path).or_insert_with(|| {
+            let is_video = record.video.is_some();
+            media.push(TrainingMedia { path: folder.join(path), is_video, landmarks: None });
+            media.len() - 1
+        });
+        if media[place].landmarks.is_none()
+            && let Some(field) = &record.landmarks
+        {
+            media[place].landmarks = Some(points(record, field, folder)?);
+        }
+        places.push(Some(place));
+    }
+    Ok((media, places))
+}
+
+fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<UnitLandmarks>, Error> {
+    let sets = match field {
+        LandmarksField::Points(sets) => sets.clone(),
+        LandmarksField::Path(path) => crate::data::read_landmarks(&folder.join(path))?,
+    };
+    let unit = |set: Vec<[f32; 2]>| {
+        let points: Vec<UnitPoint> = set.into_iter().map(|[x, y]| UnitPoint::new(x, y)).collect();
+        let points = UnitLandmarks::try_from(points)?;
+        points.check()?;
+        Ok(points)
+    };
+    let points: Result<Vec<UnitLandmarks>, landmarks::Error> = sets.into_iter().map(unit).collect();
+    points.map_err(|e| TrainError::Record { id: record.id.clone(), what: e.to_string() }.into())
+}
+
+impl Instruction {
+    /// Tokenises records. `places` are those of [`media_of`]; `folder` is the run's, for the list of unusable records.
+    ///
+    /// # Errors
+    /// [`TrainError::Empty`], [`TrainError::BadBudget`].
+    pub fn new(
+        records: &[Record],
+        places: &[Option<usize>],
+        features: Features,
+        tokenizer: &Tokenizer,
+        course: Course,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let fail = |source| TrainError::Io { path: folder.into(), source };
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        let file = folder.join("quarantine.jsonl");
+        let (of, budget) = (records.len(), course.bad_budget);
+        let mut bad = Quarantine { file, bad: Vec::new(), of, budget };
+        let (mut examples, mut media, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        for (record, place) in records.iter().zip(places) {
+            let made = Example::new(record, course.template, tokenizer).and_then(|example| {
+                let per_media = match place {
+                    Some(_) => {
+                        let kind = if record.video.is_some() { "video" } else { "image" };
+                        features.tokens(record.video.is_some()).ok_or(Error::NoTower { kind })?
+                    }
+                    None => 0,
+                };
+                let length = example.length(per_media);
+                if length > course.max_length {
+                    let what = format!("{length} tokens with its media, over the limit of {}", course.max_length);
+                    return Err(TrainError::Record { id: record.id.clone(), what }.into());
+                }
+                Ok(example)
+            });
+            match made {
+                Ok(example) => {
+                    examples.push(example);
+                    media.push(*place);
+                    used.push(record);
+                }
+                Err(error) => bad.add(&record.id, error.to_string())?,
+            }
+        }
+        if examples.is_empty() {
+            return Err(TrainError::Empty { path: folder.into() }.into());
+        }
+        let draws = match &course.sampling {
+            Sampling::Balanced { records, .. } => *records,
+            Sampling::Shuffled => examples.len(),
+        };
+        let weights = course.sampling.weights(&used).map(|weights| (weights, draws));
+        let device = device.clone().autodiff();
+        Ok(Self { examples, media, weights, features, course, device, bad: Mutex::new(bad) })
+    }
+
+    /// The examples.
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+
+    /// Kind of the media and whether there are points: what a batch must agree in.
+    fn kind(&self, example: usize) -> (bool, bool, bool) {
+        match self.media[example].map(|place| &self.features.media()[place]) {
+            Some(media) => (true, media.is_video, media.landmarks.is_some()),
+            None => (false, false, false),
+        }
+    }
+
+    fn refuse(&self, example: usize, why: String) -> Result<(), Error> {
+        let mut bad = self.bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        bad.add(&self.examples[example].id, why)
+    }
+}
+
+impl Objective for Instruction {
+    type Model = Network;
+
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let Course { micro_batch, seed, .. } = self.course;
+        let weights = self.weights.as_ref().map(|(weights, draws)| (weights.as_slice(), *draws));
+        let order = order(self.examples.len(), weights, seed, epoch);
+        batches(&order, micro_batch, seed, epoch, |i| (self.kind(i), self.examples[i].tokens.len()))
+    }
+
+    fn loss(&self, network: &Network, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
+        let (mut examples, mut seen) = (Vec::new(), Vec::new());
+        for &item in items {
+            match self.media[item].map(|place| self.features.get(place, at.epoch)) {
+                Some(Err(why)) => {
+                    self.refuse(item, why)?;
+                    continue;
+                }
+                Some(Ok(features)) => {
+                    let frames = self.examples[item].tokens.iter();
+                    let frames = frames.filter(|t| matches!(t, crate::text::PromptToken::Media(_))).count();
+                    if features.shape[0] != frames {
+                        self.refuse(item, format!("{} frames, {frames} expected", features.shape[0]))?;
+                        continue;
+                    }
+                    seen.push(features);
+                }
+                None => (),
+            }
+            examples.push(&self.examples[item]);
+        }
+        if examples.is_empty() {
+            return Ok(None);
+        }
+        let (mut per_media, mut visual) = (0, None);
+        if !seen.is_empty() {
+            let (features, points) = join(&seen, &self.device);
+            let position = ((at.epoch as u64) << 32) | at.batch as u64;
+            let shown = !random(self.course.seed, DROP_LANDMARKS, position)
+                .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));
+            let tokens = network.visual_tokens(features, points.filter(|_| shown))?;
+            per_media = tokens.dims()[1];
+            visual = Some(tokens);
+        }
+        Ok(Some(Layout::new(&examples, per_media).loss(network, visual)))
+    }
+}

@@ -1,0 +1,95 @@
+//! What happened at each step: lines of JSON, and the loss as a picture.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use landmarks::files::{write_bytes, write_whole};
+use plotters::prelude::{ChartBuilder, Color, IntoDrawingArea, LineSeries, RGBColor, SVGBackend, WHITE};
+use serde::{Deserialize, Serialize};
+
+use super::TrainError;
+use crate::Error;
+
+const METRICS: &str = "metrics.jsonl";
+const CURVE: &str = "loss.svg";
+const BLUE: RGBColor = RGBColor(30, 100, 200);
+const PALE: RGBColor = RGBColor(190, 210, 240);
+
+/// One step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Steps done with this one.
+    pub step: usize,
+    /// Times through the data before it.
+    pub epoch: usize,
+    /// Mean loss over its terms.
+    pub loss: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Answer tokens or pictures.
+    pub terms: usize,
+}
+
+/// The metrics of a run. Losing them is no reason to lose the run: what cannot be written is left out.
+pub(super) struct Log {
+    folder: PathBuf,
+    entries: Vec<Entry>,
+    file: Option<File>,
+}
+
+impl Log {
+    /// Goes on after `step`; what an interrupted run wrote beyond its last checkpoint is dropped.
+    pub fn open(folder: &Path, step: usize) -> Result<Self, Error> {
+        let path = folder.join(METRICS);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+        let entries: Vec<Entry> = entries.filter(|e| e.step <= step).collect();
+        let lines: String = entries.iter().filter_map(|e| Some(serde_json::to_string(e).ok()? + "\n")).collect();
+        write_bytes(&path, lines.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(&path).ok();
+        Ok(Self { folder: folder.into(), entries, file })
+    }
+
+    pub fn add(&mut self, entry: &Entry) {
+        self.entries.push(*entry);
+        if let (Some(file), Ok(line)) = (&mut self.file, serde_json::to_string(entry)) {
+            let _ = writeln!(file, "{line}");
+        }
+    }
+
+    /// Draws the loss of every step and its running mean.
+    pub fn draw(&self) -> Result<(), Error> {
+        let learnt: Vec<(f64, f64)> =
+            self.entries.iter().filter(|e| e.terms > 0 && e.loss.is_finite()).map(|e| (e.step as f64, e.loss)).collect();
+        let Some((last, _)) = learnt.last().copied() else { return Ok(()) };
+        let highest = learnt.iter().map(|(_, loss)| *loss).fold(0.0, f64::max);
+        let mut mean = learnt[0].1;
+        let smooth = learnt.iter().map(|(step, loss)| {
+            mean += 0.05 * (loss - mean);
+            (*step, mean)
+        });
+        let smooth: Vec<(f64, f64)> = smooth.collect();
+        let mut svg = String::new();
+        let drawn = (|| -> Result<(), Box<dyn std::error::Error>> {
+            let area = SVGBackend::with_string(&mut svg, (900, 480)).into_drawing_area();
+            area.fill(&WHITE)?;
+            let mut chart = ChartBuilder::on(&area)
+                .caption("Loss", ("sans-serif", 22))
+                .margin(16)
+                .x_label_area_size(40)
+                .y_label_area_size(56)
+                .build_cartesian_2d(0.0..last.max(1.0), 0.0..highest * 1.05 + 1e-9)?;
+            chart.configure_mesh().x_desc("step").y_desc("loss").light_line_style(WHITE).draw()?;
+            chart.draw_series(LineSeries::new(learnt, PALE))?;
+            chart.draw_series(LineSeries::new(smooth, BLUE.stroke_width(2)))?;
+            area.present()?;
+            Ok(())
+        })();
+        drawn.map_err(|e| TrainError::Curve(e.to_string()))?;
+        write_whole(&self.folder.join(CURVE), |path| std::fs::write(path, &svg))?;
+        Ok(())
+    }
+}

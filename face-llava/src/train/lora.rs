@@ -1,0 +1,166 @@
+//! Low-rank adaptation of the decoder: adapters as files that know their base, in the layout of the peft library.
+
+use std::path::Path;
+
+use burn::tensor::FloatDType;
+use landmarks::files::write_bytes;
+use landmarks::picture::read_file;
+use landmarks::weights::{Key, LoadOptions, NamedTensors, Weights, collect, load, write};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::TrainError;
+use crate::decoder::Llama;
+use crate::{Error, ModelDir};
+
+const ADAPTER: &str = "adapter_model.safetensors";
+const CONFIG: &str = "adapter_config.json";
+const MAX_CONFIG: u64 = 1 << 20;
+/// The layers of the decoder that can be adapted.
+pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// Low-rank adaptation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Rank of the additions.
+    pub rank: usize,
+    /// The additions are multiplied by `alpha / rank`.
+    pub alpha: f64,
+    /// Names of the adapted layers.
+    pub targets: Vec<String>,
+}
+
+impl Default for LoraConfig {
+    /// The authors' defaults, rank 64 and alpha 16, on every linear layer.
+    fn default() -> Self {
+        Self { rank: 64, alpha: 16.0, targets: TARGETS.map(str::to_owned).to_vec() }
+    }
+}
+
+impl LoraConfig {
+    /// # Errors
+    /// [`TrainError::Setting`].
+    pub fn check(&self) -> Result<(), TrainError> {
+        if !(1..=4096).contains(&self.rank) {
+            let value = self.rank.to_string();
+            return Err(TrainError::Setting { name: "rank", value, expected: "1 to 4096" });
+        }
+        if !(self.alpha > 0.0 && self.alpha.is_finite()) {
+            let value = self.alpha.to_string();
+            return Err(TrainError::Setting { name: "alpha", value, expected: "a positive number" });
+        }
+        let unknown = self.targets.iter().find(|t| !TARGETS.contains(&t.as_str()));
+        if unknown.is_some() || self.targets.is_empty() {
+            let expected = "some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj";
+            return Err(TrainError::Setting { name: "targets", value: self.targets.join(","), expected });
+        }
+        Ok(())
+    }
+}
+
+/// adapter_config.json: peft's fields, and what the base is.
+#[derive(Debug, Serialize, Deserialize)]
+struct AdapterFile {
+    peft_type: String,
+    base_model_name_or_path: String,
+    base_weights_sha256: String,
+    r: usize,
+    lora_alpha: f64,
+    target_modules: Vec<String>,
+    bias: String,
+    task_type: String,
+}
+
+/// SHA-256 over names and values: the same weights in other files give the same one.
+fn digest_of(weights: &Weights) -> Result<String, Error> {
+    let mut digest = Sha256::new();
+    for name in weights.names() {
+        digest.update(name.as_bytes());
+        for value in weights.read_f32(name).or_else(|e| match e {
+            // Integers, such as position ids, are no weights.
+            landmarks::Error::TensorDtype { .. } => Ok(Vec::new()),
+            other => Err(other),
+        })? {
+            digest.update(value.to_le_bytes());
+        }
+    }
+    let digest: [u8; 32] = digest.finalize().into();
+    Ok(digest.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Puts fresh additions onto the decoder; they add nothing until they are trained.
+///
+/// # Errors
+/// As [`LoraConfig::check`].
+pub fn adapt(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Error> {
+    config.check()?;
+    for (path, linear) in decoder.linears_mut() {
+        if config.targets.iter().any(|target| path.ends_with(target.as_str())) {
+            linear.add_low_rank(config.rank, config.alpha / config.rank as f64);
+        }
+    }
+    Ok(decoder)
+}
+
+/// Adds the additions to the weights.
+pub fn merge(mut decoder: Llama) -> Llama {
+    for (_, linear) in decoder.linears_mut() {
+        linear.merge_low_rank();
+    }
+    decoder
+}
+
+fn key(path: &str) -> Key {
+    let name = path.replace(".lora.down", ".lora_A.weight").replace(".lora.up", ".lora_B.weight");
+    format!("base_model.model.model.{name}").into()
+}
+
+/// Writes an adapter's folder.
+///
+/// # Errors
+/// [`Error::Landmarks`] where the disk refuses.
+pub fn save_adapter(decoder: &Llama, config: &LoraConfig, base: &ModelDir, folder: &Path) -> Result<(), Error> {
+    let fail = |source| TrainError::Io { path: folder.into(), source };
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let all = collect(decoder, key);
+    let tensors: NamedTensors = all.into_iter().filter(|(name, _)| name.contains(".lora_")).collect();
+    write(&folder.join(ADAPTER), &tensors, FloatDType::F32)?;
+    let file = AdapterFile {
+        peft_type: "LORA".into(),
+        base_model_name_or_path: base.path().display().to_string(),
+        base_weights_sha256: digest_of(base.weights())?,
+        r: config.rank,
+        lora_alpha: config.alpha,
+        target_modules: config.targets.clone(),
+        bias: "none".into(),
+        task_type: "CAUSAL_LM".into(),
+    };
+    let text = serde_json::to_vec_pretty(&file).map_err(|e| fail(e.into()))?;
+    Ok(write_bytes(&folder.join(CONFIG), &text)?)
+}
+
+/// Puts an adapter onto the decoder of the model it belongs to.
+///
+/// # Errors
+/// [`TrainError::OtherBase`]; [`Error::Config`] and [`Error::Landmarks`] for files that are no adapter.
+pub fn load_adapter(decoder: Llama, base: &ModelDir, folder: &Path) -> Result<Llama, Error> {
+    let bytes = read_file(&folder.join(CONFIG), MAX_CONFIG)?;
+    let file: AdapterFile =
+        serde_json::from_slice(&bytes).map_err(|e| Error::Config(format!("{CONFIG} of the adapter: {e}")))?;
+    let found = digest_of(base.weights())?;
+    if file.base_weights_sha256 != found {
+        return Err(TrainError::OtherBase { expected: file.base_weights_sha256, found }.into());
+    }
+    let config = LoraConfig { rank: file.r, alpha: file.lora_alpha, targets: file.target_modules };
+    let mut decoder = adapt(decoder, &config)?;
+    let weights = Weights::open(folder.join(ADAPTER))?;
+    let options = LoadOptions::default();
+    for (path, linear) in decoder.linears_mut() {
+        if let Some(lora) = linear.lora.take() {
+            let (lora, _) = load(lora, &weights, &options, |leaf| key(&format!("{path}.lora.{leaf}")))?;
+            linear.lora = Some(lora);
+        }
+    }
+    Ok(decoder)
+}

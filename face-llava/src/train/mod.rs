@@ -1,0 +1,43 @@
+//! Training in stages.
+//!
+//! ```text
+//! records ─► Examples (ids, labels) ─┐
+//! media ───► Features (frozen towers) ┴► Instruction (an Objective) ─► train ─► Network ─► export
+//! ```
+//!
+//! [`train`] is the loop; an [`Objective`] says what is learnt; [`Stage`] says which parameters. Everything random
+//! follows from the seed and the position in the data, so that an interrupted run goes on to the same weights, bit by
+//! bit on a CPU.
+
+mod augment;
+mod batch;
+mod checkpoint;
+mod error;
+mod example;
+mod export;
+mod features;
+mod instruction;
+mod log;
+mod lora;
+mod objective;
+mod order;
+mod parameters;
+mod run;
+mod settings;
+mod stage;
+
+pub use augment::Augmentation;
+pub use checkpoint::Manifest;
+pub use error::TrainError;
+pub use example::Example;
+pub use export::{Description, export};
+pub use features::{Features, TrainingMedia};
+pub use instruction::{Course, Instruction, media_of};
+pub use log::Entry;
+pub use lora::{LoraConfig, TARGETS, adapt, load_adapter, merge, save_adapter};
+pub use objective::{Loss, Objective, Position};
+pub use order::Sampling;
+pub use parameters::{prepare, trained_values};
+pub use run::{Progress, Run, train};
+pub use settings::Optimization;
+pub use stage::{Stage, Trains};

@@ -1,0 +1,217 @@
+//! The loop: gradients, steps, checkpoints, and going on after an interruption.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams};
+use burn::tensor::Device;
+use landmarks::files::write_bytes;
+use serde_json::Value;
+
+use super::checkpoint::{self, Manifest};
+use super::log::{Entry, Log};
+use super::parameters::{norm, prepare, scale};
+use super::{Loss, Objective, Optimization, Position, TrainError};
+use crate::Error;
+
+/// Steps in a row without a finite loss and gradient that end a run.
+const MAX_SKIPPED: usize = 10;
+const SETTINGS: &str = "settings.json";
+
+/// A run: where it is kept and what it was asked to do.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// Folder of settings, metrics and checkpoints. A run that is there already goes on.
+    pub folder: &'a Path,
+    /// How the weights are moved.
+    pub settings: &'a Optimization,
+    /// Everything else that must be the same when the run goes on: data, stage, base model.
+    pub identity: Value,
+    /// Stop after this many steps altogether, leaving the rest for another time.
+    pub stop_at: Option<usize>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps of the whole run.
+    pub steps: usize,
+    /// Mean loss of the last step.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub rate: f64,
+    /// Seconds that the rest will take.
+    pub seconds_left: f64,
+}
+
+/// Trains a module, or goes on with it, and returns it in its last state. `trained` picks parameters by their path.
+///
+/// # Errors
+/// [`TrainError`] for settings, other processes, divergence and the disk; what the objective refuses.
+pub fn train<O: Objective>(
+    objective: &O,
+    model: O::Model,
+    trained: impl Fn(&str) -> bool,
+    device: &Device,
+    run: &Run<'_>,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<O::Model, Error> {
+    let settings = run.settings;
+    settings.check()?;
+    let _lock = begin(run)?;
+    let batches = |epoch| -> Vec<Vec<usize>> { objective.batches(epoch) };
+    let steps: usize = (0..settings.epochs).map(|e| batches(e).len().div_ceil(settings.accumulation)).sum();
+    let mut model = prepare(model, device, trained);
+    let mut optimizer = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(settings.weight_decay)
+        .with_beta_2(settings.beta_2)
+        .init();
+    let mut state = Manifest {
+        step: 0,
+        epoch: 0,
+        batch: 0,
+        seed: settings.seed,
+        skipped: 0,
+        model: String::new(),
+        optimizer: String::new(),
+    };
+    if let Some((saved_model, saved_optimizer, manifest)) = checkpoint::resume(run.folder, &model, &optimizer)? {
+        (model, optimizer, state) = (saved_model, saved_optimizer, manifest);
+    }
+    let mut log = Log::open(run.folder, state.step)?;
+    let (start, first, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
+    while state.epoch < settings.epochs {
+        let all = batches(state.epoch);
+        while state.batch < all.len() {
+            if run.stop_at.is_some_and(|stop| state.step >= stop) {
+                checkpoint::save(run.folder, &model, &optimizer, state)?;
+                return Ok(model);
+            }
+            let end = (state.batch + settings.accumulation).min(all.len());
+            let rate = settings.rate(state.step, steps);
+            let at = Position { epoch: state.epoch, batch: state.batch };
+            let outcome = step(objective, &model, &all[state.batch..end], at, settings)?;
+            let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
+            if let Some(gradients) = outcome.gradients {
+                model = optimizer.step(rate, model, gradients);
+                skipped_in_a_row = 0;
+            } else if outcome.entry.terms > 0 {
+                state.skipped += 1;
+                skipped_in_a_row += 1;
+                if skipped_in_a_row == MAX_SKIPPED {
+                    let (step, path) = (state.step + 1, run.folder.to_owned());
+                    return Err(TrainError::Diverged { step, skipped: MAX_SKIPPED, path }.into());
+                }
+            }
+            state.step += 1;
+            state.batch = end;
+            log.add(&entry);
+            let pace = start.elapsed().as_secs_f64() / (state.step - first) as f64;
+            let seconds_left = pace * (steps - state.step) as f64;
+            observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
+            // Never in the middle of trouble: the last checkpoint is a good state.
+            if state.step.is_multiple_of(settings.save_every) && skipped_in_a_row == 0 && state.step < steps {
+                checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
+                log.draw()?;
+            }
+        }
+        state.epoch += 1;
+        state.batch = 0;
+    }
+    checkpoint::save(run.folder, &model, &optimizer, state)?;
+    log.draw()?;
+    Ok(model)
+}
+
+/// What a step found.
+struct Outcome {
+    entry: Entry,
+    /// None where something was not finite, or where there was nothing to learn.
+    gradients: Option<GradientsParams>,
+}
+
+/// The mean gradient over some micro-batches, clipped: what one large batch would give.
+fn step<O: Objective>(
+    objective: &O,
+    model: &O::Model,
+    group: &[Vec<usize>],
+    at: Position,
+    settings: &Optimization,
+) -> Result<Outcome, Error> {
+    let mut accumulator = GradientsAccumulator::new();
+    let (mut sum, mut terms) = (0.0, 0);
+    for (i, items) in group.iter().enumerate() {
+        let at = Position { batch: at.batch + i, ..at };
+        let Some(Loss { sum: loss, terms: n }) = objective.loss(model, items, at)? else { continue };
+        // Nothing that is trained took part: a stage of landmark modules meets pictures without landmarks.
+        if n == 0 || !loss.is_tracked() {
+            continue;
+        }
+        sum += f64::from(loss.clone().into_scalar::<f32>());
+        terms += n;
+        accumulator.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+    }
+    let mut entry = Entry { loss: sum / terms.max(1) as f64, terms, ..Entry::default() };
+    if terms == 0 {
+        return Ok(Outcome { entry, gradients: None });
+    }
+    let mut gradients = accumulator.grads();
+    let mean = 1.0 / terms as f64;
+    entry.gradient_norm = norm(model, &gradients, mean);
+    if !entry.loss.is_finite() || !entry.gradient_norm.is_finite() {
+        return Ok(Outcome { entry, gradients: None });
+    }
+    // As PyTorch clips.
+    let clip = settings.clip_norm.map_or(1.0, |limit| (f64::from(limit) / (entry.gradient_norm + 1e-6)).min(1.0));
+    scale(model, &mut gradients, mean * clip);
+    Ok(Outcome { entry, gradients: Some(gradients) })
+}
+
+/// Takes the folder for this process and checks that the run is the one that was begun there.
+fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
+    let fail = |source| TrainError::Io { path: run.folder.into(), source };
+    fs::create_dir_all(run.folder).map_err(fail)?;
+    let lock = fs::File::create(run.folder.join("lock")).map_err(fail)?;
+    if lock.try_lock().is_err() {
+        return Err(TrainError::Locked { path: run.folder.into() }.into());
+    }
+    let mut now = run.identity.clone();
+    now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
+    let path = run.folder.join(SETTINGS);
+    if let Ok(bytes) = fs::read(&path) {
+        let was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let difference = differences(&was, &now).join("; ");
+        if !difference.is_empty() {
+            return Err(TrainError::SettingsChanged { path: run.folder.into(), difference }.into());
+        }
+    } else {
+        let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
+        write_bytes(&path, &text)?;
+    }
+    Ok(lock)
+}
+
+/// `name: was -> is` for each field in which two settings differ.
+fn differences(was: &Value, now: &Value) -> Vec<String> {
+    match (was, now) {
+        (Value::Object(was), Value::Object(now)) => {
+            let names: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+            names
+                .into_iter()
+                .flat_map(|name| {
+                    let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or_default();
+                    differences(&of(was), &of(now)).into_iter().map(move |d| match d.strip_prefix(' ') {
+                        Some(values) => format!("{name}: {values}"),
+                        None => format!("{name}.{d}"),
+                    })
+                })
+                .collect()
+        }
+        _ if was == now => Vec::new(),
+        _ => vec![format!(" {was} -> {now}")],
+    }
+}
