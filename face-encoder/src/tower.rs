@@ -192,8 +192,7 @@ impl SelfAttention {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, n, d] = x.dims();
         let split = |x: Tensor<3>| x.reshape([b, n, self.heads, d / self.heads]).swap_dims(1, 2);
-        let (q, k, v) =
-            (linear(&self.q_proj, x.clone()), linear(&self.k_proj, x.clone()), linear(&self.v_proj, x));
+        let (q, k, v) = (linear(&self.q_proj, x.clone()), linear(&self.k_proj, x.clone()), linear(&self.v_proj, x));
         let attended = attention(split(q), split(k), split(v), Sight::Full, None);
         linear(&self.out_proj, attended.swap_dims(1, 2).reshape([b, n, d]))
     }

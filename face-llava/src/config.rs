@@ -2,6 +2,7 @@
 
 use face_encoder::VisionProjectorConfig;
 use frgca::{CrossAttentionConfig, FrgcaConfig, ProjectorKind, Variant};
+use landmarks::CropRule;
 use serde::Deserialize;
 
 use crate::Error;
@@ -26,6 +27,8 @@ pub struct FaceLlavaConfig {
     pub video_tower: Option<String>,
     /// Whether training laid pictures into squares.
     pub pad_to_square: bool,
+    /// How the model wants the face to be cropped, where it says so; the authors' way otherwise.
+    pub face_crop: Option<CropRule>,
     /// Token that ends an answer.
     pub eos: u32,
     /// Token that begins a prompt.
@@ -77,6 +80,7 @@ struct Raw {
     use_landmark_tokens: bool,
     #[serde(default = "defaults::landmarks")]
     landmarks_hidden_size: usize,
+    face_crop: Option<CropRule>,
     cross_attn_branch_scale: Option<f64>,
     cross_attn_num_heads: Option<usize>,
 }
@@ -171,6 +175,7 @@ impl FaceLlavaConfig {
             image_tower: raw.mm_image_tower,
             video_tower: raw.mm_video_tower,
             pad_to_square: raw.image_aspect_ratio.as_deref() == Some("pad"),
+            face_crop: raw.face_crop,
             eos: raw.eos_token_id,
             bos: raw.bos_token_id,
         })
@@ -225,6 +230,7 @@ impl FaceLlavaConfig {
             "cross_attn_num_heads": attention.heads,
             "use_landmark_tokens": self.frgca.landmark_token,
             "landmarks_hidden_size": 136,
+            "face_crop": self.face_crop,
         })
     }
 }

@@ -7,7 +7,7 @@ use face_encoder::video::{Clip, ClipWarning, VideoOptions, is_clip, open_clip};
 use image::RgbImage;
 use landmarks::picture::{OpenOptions, Warning, open_with};
 use landmarks::{
-    BBox, CropRule, Face, FaceCrop, FaceFinder, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face,
+    BBox, CropRule, Face, FaceCrop, FaceFinder, PixelLandmarks, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face,
 };
 use serde::Serialize;
 
@@ -20,8 +20,8 @@ pub struct FaceOptions {
     pub detect: bool,
     /// Which face, where there are several. In videos the largest track.
     pub select: Select,
-    /// How the square is laid around it.
-    pub crop: CropRule,
+    /// How the square is laid around it; as the model wants it where nothing is said.
+    pub crop: Option<CropRule>,
     /// Where landmarks come from.
     pub landmarks: LandmarkSource,
 }
@@ -40,7 +40,7 @@ pub enum LandmarkSource {
 
 impl Default for FaceOptions {
     fn default() -> Self {
-        Self { detect: true, select: Select::Largest, crop: CropRule::default(), landmarks: LandmarkSource::default() }
+        Self { detect: true, select: Select::Largest, crop: None, landmarks: LandmarkSource::default() }
     }
 }
 
@@ -153,18 +153,25 @@ pub(crate) fn ms(start: Instant) -> f64 {
 impl Media {
     /// Finds the face, crops it and gives its landmarks in fractions of the crop. `wanted` is false where the model has
     /// no use for landmarks.
-    pub(crate) fn prepare(&self, finder: &FaceFinder, options: &FaceOptions, wanted: bool) -> Result<Prepared, Error> {
+    pub(crate) fn prepare(
+        &self,
+        finder: &FaceFinder,
+        options: &FaceOptions,
+        wanted: bool,
+        model_crop: Option<CropRule>,
+    ) -> Result<Prepared, Error> {
+        let rule = options.crop.or(model_crop).unwrap_or_default();
         let align = wanted && options.landmarks == LandmarkSource::Found;
         let (mut detect_ms, mut landmarks_ms) = (0.0, 0.0);
         let found: Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)> = if options.detect {
             let mut clock = Clock { detect_ms: &mut detect_ms, landmarks_ms: &mut landmarks_ms };
             match &self.pixels {
-                Pixels::Image(image) => vec![self.picture_face(image, finder, options, align, &mut clock)?],
-                Pixels::Video(clip) => self.clip_faces(clip, finder, options, align, &mut clock)?,
+                Pixels::Image(image) => vec![self.picture_face(image, finder, options, rule, align, &mut clock)?],
+                Pixels::Video(clip) => self.clip_faces(clip, finder, options, rule, align, &mut clock)?,
             }
         } else {
             let start = Instant::now();
-            let whole = self.frames().iter().map(|frame| whole(frame, finder, align));
+            let whole = self.frames().iter().map(|frame| whole(frame, finder, rule, align));
             let whole = whole.collect::<Result<_, Error>>()?;
             landmarks_ms = ms(start);
             whole
@@ -194,6 +201,7 @@ impl Media {
         image: &RgbImage,
         finder: &FaceFinder,
         options: &FaceOptions,
+        rule: CropRule,
         align: bool,
         clock: &mut Clock<'_>,
     ) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
@@ -202,10 +210,11 @@ impl Media {
         *clock.detect_ms += ms(start);
         let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
         let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face())?;
-        let crop = crop_face(image, &boxes[index], options.crop)?;
         let start = Instant::now();
-        let points = if align { Some(finder.align(image, index, &found[index])?.points) } else { None };
+        let needed = align || rule == CropRule::Aligned;
+        let points = if needed { Some(finder.align(image, index, &found[index])?.points) } else { None };
         *clock.landmarks_ms += ms(start);
+        let crop = lay(image, &boxes[index], points.as_ref(), rule)?;
         let face = FrameFace {
             bbox: Some(boxes[index]),
             score: Some(found[index].score),
@@ -215,7 +224,7 @@ impl Media {
             seen: true,
             of: found.len(),
         };
-        let landmarks = points.map(|p| crop.landmarks(&p));
+        let landmarks = points.filter(|_| align).map(|p| crop.landmarks(&p));
         Ok((crop, landmarks, face))
     }
 
@@ -225,6 +234,7 @@ impl Media {
         clip: &Clip,
         finder: &FaceFinder,
         options: &FaceOptions,
+        rule: CropRule,
         align: bool,
         clock: &mut Clock<'_>,
     ) -> Result<Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)>, Error> {
@@ -251,7 +261,7 @@ impl Media {
         let track = track.ok_or_else(|| self.no_face())?;
         let each = clip.frames.iter().enumerate().map(|(i, frame)| {
             let (face, seen) = track.at(i).ok_or_else(|| self.no_face())?;
-            let crop = crop_face(frame, &face.bbox, options.crop)?;
+            let crop = lay(frame, &face.bbox, Some(&face.points), rule)?;
             let landmarks = align.then(|| crop.landmarks(&face.points));
             let face = FrameFace {
                 bbox: Some(face.bbox),
@@ -273,14 +283,33 @@ struct Clock<'a> {
     landmarks_ms: &'a mut f64,
 }
 
+/// The crop around a detected face.
+fn lay(picture: &RgbImage, bbox: &BBox, points: Option<&PixelLandmarks>, rule: CropRule) -> Result<FaceCrop, Error> {
+    Ok(match (rule, points) {
+        (CropRule::Aligned, Some(points)) => FaceCrop::aligned(picture, points)?,
+        _ => crop_face(picture, bbox, rule)?,
+    })
+}
+
+/// A picture that is known to be a crop of a face, turned into what a model with this rule reads.
+pub(crate) fn recrop(picture: &RgbImage, points: Option<&PixelLandmarks>, rule: CropRule) -> Result<FaceCrop, Error> {
+    Ok(match (rule, points) {
+        (CropRule::Aligned, Some(points)) => FaceCrop::aligned(picture, points)?,
+        _ => FaceCrop::whole(picture),
+    })
+}
+
 /// A frame as the crop itself.
 fn whole(
     frame: &RgbImage,
     finder: &FaceFinder,
+    rule: CropRule,
     align: bool,
 ) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
-    let crop = FaceCrop::whole(frame);
-    let landmarks = if align { Some(crop.landmarks(&finder.align_crop(frame)?)) } else { None };
+    let needed = align || rule == CropRule::Aligned;
+    let points = if needed { Some(finder.align_crop(frame)?) } else { None };
+    let crop = recrop(frame, points.as_ref(), rule)?;
+    let landmarks = points.filter(|_| align).map(|points| crop.landmarks(&points));
     let face =
         FrameFace { bbox: None, score: None, index: None, crop: crop.square, truncated: false, seen: true, of: 1 };
     Ok((crop, landmarks, face))

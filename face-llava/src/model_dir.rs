@@ -65,8 +65,11 @@ pub(crate) struct TowerFiles {
 impl TowerFiles {
     pub fn source<'a>(&'a self, checkpoint: &'a Weights) -> TowerSource<'a> {
         match &self.own {
-            Some(weights) => TowerSource { weights, prefix: LANGUAGEBIND },
-            None => TowerSource { weights: checkpoint, prefix: self.kind.prefix() },
+            Some(weights) => TowerSource { weights, prefix: LANGUAGEBIND, otherwise: None },
+            None => {
+                let otherwise = (self.kind == Kind::Video).then_some(IMAGE_TOWER);
+                TowerSource { weights: checkpoint, prefix: self.kind.prefix(), otherwise }
+            }
         }
     }
 
@@ -127,6 +130,26 @@ impl ModelDir {
             config,
             weights,
             tokenizer: None,
+        })
+    }
+
+    /// The small trained model inside the program: for trying everything out, see docs/model-card.md.
+    ///
+    /// # Errors
+    /// Only if the program was built from damaged files.
+    #[cfg(feature = "mini")]
+    pub fn mini() -> Result<Self, Error> {
+        let config = FaceLlavaConfig::from_json(include_str!("../weights/mini/config.json"))?;
+        let tower = |kind, json: &str| -> Result<Option<TowerFiles>, Error> {
+            Ok(Some(TowerFiles { kind, config: TowerConfig::from_json(json, config.select_layer)?, own: None }))
+        };
+        Ok(Self {
+            path: PathBuf::from("mini"),
+            weights: Weights::from_static("mini", include_bytes!("../weights/mini/model.safetensors"))?,
+            image_tower: tower(Kind::Image, include_str!("../weights/mini/LanguageBind_Image/config.json"))?,
+            video_tower: tower(Kind::Video, include_str!("../weights/mini/LanguageBind_Video_merge/config.json"))?,
+            config,
+            tokenizer: Some(include_bytes!("../weights/mini/tokenizer.json")),
         })
     }
 

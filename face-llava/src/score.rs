@@ -106,8 +106,7 @@ impl<F: Fusion> Session<'_, F> {
     fn logprobs(&mut self, slots: &[Slot], step: usize) -> Result<Vec<Vec<f64>>, Error> {
         let decoder = &self.model.network.decoder;
         let hidden = decoder.forward(self.embeddings(slots), &mut self.cache, &[0]);
-        let logits: Vec<f32> =
-            decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
+        let logits: Vec<f32> = decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
         if !logits.iter().all(|v| v.is_finite()) {
             return Err(Error::NonFinite { step });
         }

@@ -29,6 +29,8 @@ const IGNORED: [&str; 6] = [
 pub(crate) struct TowerSource<'a> {
     pub weights: &'a Weights,
     pub prefix: &'static str,
+    /// Where to look for what is missing there.
+    pub otherwise: Option<&'static str>,
 }
 
 fn decoder_key(path: &str) -> Key {
@@ -61,7 +63,7 @@ impl Network {
         let mut report = LoadReport::default();
         for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
             if let (Some(empty), Some(source)) = (tower.take(), source) {
-                let (filled, part) = empty.load(source.weights, source.prefix, options)?;
+                let (filled, part) = empty.load(source.weights, source.prefix, source.otherwise, options)?;
                 report.merge(part);
                 *tower = Some(filled);
             }
@@ -80,17 +82,22 @@ impl Network {
         Ok((self, report))
     }
 
-    /// Every parameter under the name it has on the hub, towers included.
+    /// Every parameter under the name it has on the hub.
     pub fn tensors(&self) -> NamedTensors {
         let mut tensors = self.trained_tensors();
-        for (tower, prefix) in [(&self.image_tower, IMAGE_TOWER), (&self.video_tower, VIDEO_TOWER)] {
-            tensors.extend(tower.iter().flat_map(|tower| tower.tensors(prefix)));
+        tensors.extend(self.image_tower.iter().flat_map(|tower| tower.tensors(IMAGE_TOWER)));
+        for (name, tensor) in self.video_tower.iter().flat_map(|tower| tower.tensors(VIDEO_TOWER)) {
+            // What a video tower shares with the image tower is not stored twice.
+            let shared = name.replace(VIDEO_TOWER, IMAGE_TOWER);
+            if tensors.get(&shared) != Some(&tensor) {
+                tensors.insert(name, tensor);
+            }
         }
         tensors
     }
 
     /// The same without the towers, which training leaves as they are.
-    pub fn trained_tensors(&self) -> NamedTensors {
+    fn trained_tensors(&self) -> NamedTensors {
         let mut tensors = collect(&self.decoder, decoder_key);
         tensors.extend(self.projector.tensors(PROJECTOR));
         tensors.extend(self.fusion.iter().flat_map(|fusion| fusion.tensors(MODEL)));

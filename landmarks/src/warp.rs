@@ -40,9 +40,10 @@ pub(crate) fn sample(
     Tensor::from_data(TensorData::new(out, [1, 3, size, size]), device)
 }
 
-/// A picture of the same size, sampled bilinearly at `map(u, v)`, in pixel indices; the border's pixels go on beyond it.
-pub fn warp(picture: &RgbImage, map: &Affine) -> RgbImage {
-    RgbImage::from_fn(picture.width(), picture.height(), |u, v| {
+/// A picture of `width` by `height` pixels, sampled bilinearly at `map(u, v)`, in pixel indices; the border's pixels go on
+/// beyond it.
+pub fn warp(picture: &RgbImage, map: &Affine, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |u, v| {
         let (x, y) = map.apply(f64::from(u), f64::from(v));
         image::Rgb(bilinear(picture, x, y, Border::Replicate))
     })

@@ -94,7 +94,11 @@ mod fused {
     fn map(block: &mut [f32], f: impl Fn(f32) -> f32) {
         vectorized(
             #[inline(always)]
-            || block.iter_mut().for_each(|v| *v = f(*v)),
+            || {
+                for v in block {
+                    *v = f(*v);
+                }
+            },
         );
     }
 
@@ -102,7 +106,11 @@ mod fused {
     fn scale(grad: &mut [f32], x: &[f32], slope: impl Fn(f32) -> f32) {
         vectorized(
             #[inline(always)]
-            || grad.iter_mut().zip(x).for_each(|(g, x)| *g *= slope(*x)),
+            || {
+                for (g, x) in grad.iter_mut().zip(x) {
+                    *g *= slope(*x);
+                }
+            },
         );
     }
 
@@ -141,7 +149,7 @@ mod fused {
         fn forward(&self, [gate, up]: [FlexTensor; 2], record: bool) -> (FlexTensor, Option<Self::Saved>) {
             let (gate, up) = (dense(gate), dense(up));
             let y = zipped(read(&gate), read(&up), |g, u| g * sigmoid(g) * u);
-            (tensor(y, gate.layout().shape().clone()), record.then(|| [gate, up]))
+            (tensor(y, gate.layout().shape().clone()), record.then_some([gate, up]))
         }
 
         fn backward(self, [gate, up]: Self::Saved, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {

@@ -79,12 +79,16 @@ mod fused {
             let width = logits.layout().shape()[1];
             let mut slope = owned(logits);
             let rows = slope.storage_mut::<f32>().par_chunks_mut(width).zip(&sums).zip(&self.0);
-            rows.for_each(|((row, log_sum), target)| match target {
+            rows.for_each(|((row, &log_sum), target)| match target {
                 None => row.fill(0.0),
                 Some(target) => {
                     vectorized(
                         #[inline(always)]
-                        || row.iter_mut().for_each(|x| *x = exp(*x - log_sum) * grad),
+                        || {
+                            for x in row.iter_mut() {
+                                *x = exp(*x - log_sum) * grad;
+                            }
+                        },
                     );
                     row[*target as usize] -= grad;
                 }

@@ -51,7 +51,7 @@ fn product<const N: usize>(x: &Tensor<N>, weight: &Tensor<2>, bias: Option<&Tens
 mod fused {
     use burn::backend::flex::FlexTensor;
 
-    use crate::ops::cpu::{Fused, Matrix, Threads, column_sums, dense, product, read, repeated, tensor};
+    use crate::ops::cpu::{Fused, Matrix, Threads, column_sums, dense, new_product, product, read, repeated, tensor};
 
     /// Products with fewer multiplications are not worth a second thread.
     const SMALL: usize = 1 << 18;
@@ -86,12 +86,15 @@ mod fused {
     fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<&[f32]>) -> FlexTensor {
         let (x_rows, w) = (rows(x), strided(weight));
         let width = w.rows;
-        let mut y = match bias {
-            Some(bias) => repeated(bias, x_rows.rows),
-            None => vec![0.0; x_rows.rows * width],
-        };
         let threads = threads(x_rows.rows, width, x_rows.columns);
-        product(&mut y, width, x_rows, w.transposed(), bias.is_some(), threads);
+        let y = match bias {
+            None => new_product(x_rows, w.transposed(), threads),
+            Some(bias) => {
+                let mut y = repeated(bias, x_rows.rows);
+                product(&mut y, width, x_rows, w.transposed(), true, threads);
+                y
+            }
+        };
         let mut shape = x.layout().shape().to_vec();
         shape.pop();
         shape.push(width);
@@ -102,16 +105,8 @@ mod fused {
     fn backward(x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let (x_rows, w, dy) = (rows(x), strided(weight), rows(dy));
         let threads = threads(dy.rows, dy.columns, x_rows.columns);
-        let dx = wanted[0].then(|| {
-            let mut dx = vec![0.0; x_rows.rows * x_rows.columns];
-            product(&mut dx, x_rows.columns, dy, w, false, threads);
-            tensor(dx, x.layout().shape().clone())
-        });
-        let dw = wanted[1].then(|| {
-            let mut dw = vec![0.0; w.rows * w.columns];
-            product(&mut dw, w.columns, dy.transposed(), x_rows, false, threads);
-            tensor(dw, [w.rows, w.columns])
-        });
+        let dx = wanted[0].then(|| tensor(new_product(dy, w, threads), x.layout().shape().clone()));
+        let dw = wanted[1].then(|| tensor(new_product(dy.transposed(), x_rows, threads), [w.rows, w.columns]));
         [dx, dw]
     }
 
@@ -124,7 +119,7 @@ mod fused {
 
         fn forward(&self, [x, weight]: [FlexTensor; 2], record: bool) -> (FlexTensor, Option<Self::Saved>) {
             let (x, weight) = (dense(x), positive(weight));
-            (forward(&x, &weight, None), record.then(|| [x, weight]))
+            (forward(&x, &weight, None), record.then_some([x, weight]))
         }
 
         fn backward(self, [x, weight]: Self::Saved, dy: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
@@ -141,7 +136,7 @@ mod fused {
 
         fn forward(&self, [x, weight, bias]: [FlexTensor; 3], record: bool) -> (FlexTensor, Option<Self::Saved>) {
             let (x, weight, bias) = (dense(x), positive(weight), dense(bias));
-            (forward(&x, &weight, Some(read(&bias))), record.then(|| [x, weight]))
+            (forward(&x, &weight, Some(read(&bias))), record.then_some([x, weight]))
         }
 
         fn backward(self, [x, weight]: Self::Saved, dy: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {

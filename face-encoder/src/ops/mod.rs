@@ -10,15 +10,15 @@
 mod activation;
 mod attention;
 #[cfg(feature = "cpu")]
-mod attention_kernel;
-#[cfg(feature = "cpu")]
 mod cpu;
 mod cross_entropy;
 mod linear;
 mod norm;
+mod rotary;
 
 pub use activation::{activate, silu_gate};
 pub use attention::{Sight, attention};
 pub use cross_entropy::cross_entropy;
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};
+pub use rotary::rotate_halves;

@@ -127,16 +127,9 @@ mod layer {
 
     /// With n the normalised input, g = dy gamma: dx = (g - mean(g) - n mean(g n)) / deviation.
     #[inline(always)]
-    fn backward(
-        dy: &mut [f32],
-        x: &[f32],
-        moments: &[[f32; 2]],
-        scale: &[f32],
-        dgamma: &mut [f32],
-        dbeta: &mut [f32],
-    ) {
+    fn backward(dy: &mut [f32], x: &[f32], moments: &[[f32; 2]], scale: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
         let width = scale.len();
-        for ((dy, x), [mean, deviation]) in dy.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
+        for ((dy, x), &[mean, deviation]) in dy.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
             for ((((dgamma, dbeta), dy), x), scale) in
                 dgamma.iter_mut().zip(dbeta.iter_mut()).zip(dy.iter_mut()).zip(x).zip(scale)
             {
@@ -209,11 +202,12 @@ mod root_mean_square {
     #[inline(always)]
     fn forward(y: &mut [f32], x: &[f32], roots: &mut [f32], scale: &[f32], epsilon: f32) {
         let width = scale.len();
-        for ((y, x), root) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(roots) {
-            *root = 1.0 / (sum(x, x, |x, _| x * x) / width as f32 + epsilon).sqrt();
+        for ((y, x), saved) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(roots) {
+            let root = 1.0 / (sum(x, x, |x, _| x * x) / width as f32 + epsilon).sqrt();
             for ((y, x), scale) in y.iter_mut().zip(x).zip(scale) {
-                *y = x * *root * scale;
+                *y = x * root * scale;
             }
+            *saved = root;
         }
     }
 
@@ -221,7 +215,7 @@ mod root_mean_square {
     #[inline(always)]
     fn backward(dy: &mut [f32], x: &[f32], roots: &[f32], scale: &[f32], dgamma: &mut [f32]) {
         let width = scale.len();
-        for ((dy, x), root) in dy.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(roots) {
+        for ((dy, x), &root) in dy.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(roots) {
             for (((dgamma, dy), x), scale) in dgamma.iter_mut().zip(dy.iter_mut()).zip(x).zip(scale) {
                 *dgamma += *dy * (x * root);
                 *dy *= scale;

@@ -129,7 +129,7 @@ fn norms() {
 
 #[test]
 fn linear_layers() {
-    for [rows, d_input, d_output] in [[5, 1, 1], [6, 3, 8], [200, 96, 33], [1030, 64, 128]] {
+    for [rows, d_input, d_output] in [[5, 1, 1], [6, 3, 8], [200, 96, 33], [4160, 128, 192]] {
         for bias in [false, true] {
             let (x, weights) = (random([rows, d_input]), random([rows, d_output]));
             let (weight, shift) = (random([d_output, d_input]), random([d_output]));
@@ -181,15 +181,9 @@ fn losses() {
 }
 
 /// Softmax over materialised scores; rows that see nothing are zero.
-fn plain_attention(
-    [q, k, v]: [Tensor<4>; 3],
-    sight: Sight,
-    padding: Option<Tensor<2, Bool>>,
-) -> Tensor<4> {
+fn plain_attention([q, k, v]: [Tensor<4>; 3], sight: Sight, padding: Option<Tensor<2, Bool>>) -> Tensor<4> {
     let ([b, h, l, d], [_, h_kv, l_k, _]) = (q.dims(), k.dims());
-    let repeat = |x: Tensor<4>| {
-        x.unsqueeze_dim::<5>(2).expand([b, h_kv, h / h_kv, l_k, d]).reshape([b, h, l_k, d])
-    };
+    let repeat = |x: Tensor<4>| x.unsqueeze_dim::<5>(2).expand([b, h_kv, h / h_kv, l_k, d]).reshape([b, h, l_k, d]);
     let mut scores = q.matmul(repeat(k).swap_dims(2, 3)) / (d as f64).sqrt();
     if let Some(padding) = padding {
         scores = scores.mask_fill(padding.reshape([b, 1, 1, l_k]).expand([b, h, l, l_k]), -1e30);
@@ -221,8 +215,7 @@ fn attention() {
                 let (q, k, v) = (random([b, l, h, d]), random([b, l_k, h_kv, d]), random([b, l_k, h_kv, d]));
                 let weights = random([b, h, l, d]);
                 // The first entry keeps all its keys; others lose some at the left, one all but one.
-                let hidden: Vec<bool> =
-                    (0..b * l_k).map(|i| i % l_k < [0, l_k / 3, l_k - 1][i / l_k % 3]).collect();
+                let hidden: Vec<bool> = (0..b * l_k).map(|i| i % l_k < [0, l_k / 3, l_k - 1][i / l_k % 3]).collect();
                 let padding = || {
                     let data = TensorData::new(hidden.clone(), [b, l_k]);
                     padded.then(|| Tensor::<2, Bool>::from_data(data, &recording()))
@@ -240,6 +233,30 @@ fn attention() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn rotary_positions() {
+    for [b, h, l, d, tables] in [[1, 1, 1, 2, 1], [3, 2, 5, 6, 1], [9, 4, 33, 32, 9]] {
+        let (x, weights) = (random([b, l, h, d]), random([b, h, l, d]));
+        let (cos, sin) = (random([tables, 1, l, d]), random([tables, 1, l, d]));
+        let table = |data: &TensorData| Tensor::<4>::from_data(data.clone(), &recording());
+        let run = |f: &dyn Fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>| {
+            let x = leaf::<4>(&x);
+            let y = f(x.clone().swap_dims(1, 2), table(&cos), table(&sin));
+            outcome(y, &weights, &[("x", Leaf::Four(x))])
+        };
+        check(
+            "rotary positions",
+            || run(&|x, cos, sin| ops::rotate_halves(x, &cos, &sin)),
+            || {
+                run(&|x, cos, sin| {
+                    let (first, second) = (x.clone().narrow(3, 0, d / 2), x.clone().narrow(3, d / 2, d / 2));
+                    x * cos + Tensor::cat(vec![second.neg(), first], 3) * sin
+                })
+            },
+        );
     }
 }
 

@@ -5,10 +5,14 @@ mod chat;
 #[cfg(feature = "data")]
 mod data;
 mod doctor;
+#[cfg(feature = "train")]
+mod export;
 mod faces;
 mod inspect;
 mod options;
 mod run;
+#[cfg(feature = "train")]
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +43,15 @@ enum Command {
     Data(data::Arguments),
     /// Put one task to many pictures and videos: a row with labels for each
     Run(run::Arguments),
+    /// Train a model in stages, or the small model by its recipe
+    #[cfg(feature = "train")]
+    Train(train::Arguments),
+    /// Write a model in the hub's layout with upstream names
+    #[cfg(feature = "train")]
+    Export(export::Arguments),
+    /// Add an adapter to its model for good
+    #[cfg(feature = "train")]
+    Merge(export::MergeArguments),
     /// Say what a model's folder holds and what would be loaded
     Inspect(inspect::Arguments),
     /// Check devices, features and helper programs, and run a tiny forward pass
@@ -79,6 +92,12 @@ pub(crate) fn run() -> ExitCode {
         #[cfg(feature = "data")]
         Command::Data(arguments) => data::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Train(arguments) => train::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Export(arguments) => export::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Merge(arguments) => export::run_merge(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => doctor::run(),
     };

@@ -111,6 +111,8 @@ pub(crate) enum CropName {
     Authors,
     /// Centred with a margin, black beyond the border
     Centered,
+    /// Turned and scaled so that eyes and mouth lie in fixed places, as the small model inside wants it
+    Aligned,
 }
 
 impl CropName {
@@ -118,6 +120,7 @@ impl CropName {
         match self {
             Self::Authors => CropRule::Authors,
             Self::Centered => CropRule::Centered { margin: MARGIN },
+            Self::Aligned => CropRule::Aligned,
         }
     }
 }
@@ -137,9 +140,9 @@ pub(crate) struct AskOptions {
     /// Which face: largest, best, or an index from `face-llava faces`
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
-    /// How the square around the face is laid
-    #[arg(long, value_enum, default_value = "authors")]
-    crop: CropName,
+    /// How the square around the face is laid; as the model wants it where nothing is said
+    #[arg(long, value_enum)]
+    crop: Option<CropName>,
     /// Lay pictures into squares of grey, as training does
     #[arg(long)]
     pad: bool,
@@ -194,7 +197,7 @@ impl AskOptions {
             None if self.no_landmarks => LandmarkSource::Without,
             None => LandmarkSource::Found,
         };
-        let crop = self.crop.rule();
+        let crop = self.crop.map(CropName::rule);
         let sampling = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,

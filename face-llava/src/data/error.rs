@@ -40,14 +40,6 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file that holds no landmarks.
-    #[error("{}: no landmarks: {what}", path.display())]
-    Points {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]
     Io {
@@ -199,7 +191,6 @@ impl DataError {
     /// A name for the kind of error that programs can rely on.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Points { .. } => "points",
             Self::Io { .. } => "io",
             Self::Write { .. } => "write",
             Self::Manifest { .. } => "manifest",

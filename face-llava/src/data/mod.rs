@@ -18,7 +18,6 @@ pub mod geometry;
 pub mod light;
 mod parts;
 mod points;
-mod points;
 mod pool;
 mod read;
 mod record;
@@ -34,7 +33,6 @@ pub use build::{
 pub use check::{Problem, check};
 pub use error::{DataError, Place, Unit};
 pub use parts::{Part, SplitReport, split};
-pub use points::read_landmarks;
 pub use points::read_landmarks;
 pub use read::read_records;
 pub use record::{LabelOrigin, LandmarksField, Message, Meta, Rating, Record, Speaker};

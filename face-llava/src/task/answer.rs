@@ -67,6 +67,7 @@ impl<F: Fusion> Session<'_, F> {
         let answer = self.ask(question)?;
         let labels = task.labels_of(&answer.text);
         let options = &self.options;
+        let crop = options.faces.crop.or(self.model.config.face_crop).unwrap_or_default();
         Ok(TaskAnswer {
             task,
             unparsed: labels.is_none(),
@@ -81,7 +82,7 @@ impl<F: Fusion> Session<'_, F> {
                 sampling: options.sampling.clone(),
                 detect: options.faces.detect,
                 face: options.faces.select,
-                crop: options.faces.crop,
+                crop,
                 pad_to_square: options.pad_to_square,
             },
         })

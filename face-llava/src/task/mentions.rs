@@ -4,6 +4,7 @@
 //! happy") holds over the list that follows; one behind ("AU4 and AU9 are absent") over the labels since the last
 //! statement. Questions state nothing.
 
+use super::phrases::{ABSENT, DENIALS, LINKS, LIST_WORDS, PRESENT, TELLING, TURNS, UNABLE};
 use super::words::Token;
 
 /// Words that a look ahead passes at most.
@@ -22,37 +23,6 @@ pub(super) enum Event {
 
 /// Finds a label at a place of the tokens: its number and how many tokens it takes.
 pub(super) type Find<'a> = &'a dyn Fn(&[Token], usize) -> Option<(usize, usize)>;
-
-const DENIALS: [&str; 15] = [
-    "no", "not", "cannot", "never", "non", "without", "neither", "nor", "none", "lacks", "lack", "lacking", "absence",
-    "unlike", "nothing",
-];
-const TURNS: [&str; 10] =
-    ["but", "however", "yet", "though", "although", "while", "whereas", "instead", "except", "apart"];
-const PRESENT: [&str; 22] = [
-    "active", "activated", "present", "visible", "seen", "observed", "detected", "engaged", "evident", "apparent",
-    "involved", "noticeable", "contracted", "triggered", "found", "recognised", "recognized", "shown", "there", "yes",
-    "true", "displayed",
-];
-const ABSENT: [&str; 5] = ["absent", "inactive", "missing", "false", "inactivated"];
-/// Words of which a list may consist besides labels.
-const LIST_WORDS: [&str; 17] = [
-    "and", "or", "nor", "any", "of", "also", "both", "either", "plus", "&", "+", "au", "aus", "action", "unit",
-    "units", "facial",
-];
-/// Words that may stand between a label and what is said of it.
-const LINKS: [&str; 20] = [
-    "is", "are", "was", "were", "be", "been", "being", "does", "do", "did", "has", "have", "seem", "seems", "appear",
-    "appears", "look", "looks", "clearly", "all",
-];
-const UNABLE: [&str; 7] = ["cannot", "unable", "impossible", "hard", "difficult", "unclear", "unknown"];
-const TELLING: [&str; 40] = [
-    "tell", "told", "say", "said", "determine", "determined", "know", "known", "judge", "judged", "identify",
-    "identified", "assess", "assessed", "infer", "inferred", "distinguish", "distinguished", "discern", "discerned",
-    "recognise", "recognised", "recognize", "recognized", "estimate", "estimated", "guess", "guessed", "classify",
-    "classified", "decide", "decided", "conclude", "concluded", "answer", "answered", "sure", "certain", "clear",
-    "help",
-];
 
 /// Everything that an answer says about the labels of a vocabulary.
 pub(super) fn events(tokens: &[Token], find: Find<'_>) -> Vec<Event> {

@@ -3,6 +3,7 @@
 mod age;
 mod answer;
 mod mentions;
+mod phrases;
 mod vocabulary;
 mod words;
 

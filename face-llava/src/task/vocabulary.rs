@@ -42,9 +42,7 @@ impl Task {
                 let name = |i: usize| format!("AU{}", ACTION_UNITS[i].0);
                 several(&tokens, &events(&tokens, &action_unit), name)
             }
-            Self::Attributes => {
-                several(&tokens, &events(&tokens, &attribute), |i| ATTRIBUTES[i].to_owned())
-            }
+            Self::Attributes => several(&tokens, &events(&tokens, &attribute), |i| ATTRIBUTES[i].to_owned()),
             Self::Age => {
                 let years = age::years(&tokens)?;
                 Some(vec![years.to_string()])
@@ -62,7 +60,7 @@ pub(super) fn first(events: &[Event]) -> Option<usize> {
             Event::Turn => doubtful = false,
             Event::Mention { denied: true, .. } => (),
             Event::Mention { label, sentence, .. } => {
-                let doubted = events[i..].iter().any(|e| *e == Event::CannotTell { sentence });
+                let doubted = events[i..].contains(&Event::CannotTell { sentence });
                 return (!doubtful && !doubted).then_some(label);
             }
         }

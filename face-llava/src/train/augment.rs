@@ -93,7 +93,7 @@ impl Change {
         // Pixel indices lie half a pixel before pixel coordinates.
         let Affine([a, b, c, d, e, f]) = self.map(f64::from(w), f64::from(h));
         let map = Affine([a, b, c + 0.5 * (a + b) - 0.5, d, e, f + 0.5 * (d + e) - 0.5]);
-        let mut out = warp(picture, &map);
+        let mut out = warp(picture, &map, w, h);
         if let Some(sigma) = self.blur {
             out = image::imageops::fast_blur(&out, sigma);
         }

@@ -9,7 +9,7 @@ use crate::text::PromptToken;
 
 /// Where everything goes: examples of one length after padding at the right, which causal attention never sees.
 #[derive(Debug)]
-pub(super) struct Layout {
+struct Layout {
     text: Vec<u32>,
     /// For each place of each sequence its row: text first, then visual tokens.
     rows: Vec<i32>,
@@ -78,6 +78,15 @@ impl Layout {
         let said = scores.gather(1, ints(&self.answers, &device).reshape([terms, 1]));
         Loss { sum: said.sum().neg(), terms }
     }
+}
+
+/// Summed cross-entropy of the answers in some examples (next-token prediction, labels on answers alone).
+///
+/// # Shapes
+/// - visual `[blocks, N, D]`: visual tokens for each picture or frame of the examples, in order; none for text alone
+pub fn answer_loss<F: Fusion>(network: &Network<F>, examples: &[&Example], visual: Option<Tensor<3>>) -> Loss {
+    let per_media = visual.as_ref().map_or(0, |v| v.dims()[1]);
+    Layout::new(examples, per_media).loss(network, visual)
 }
 
 fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {

@@ -8,10 +8,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use face_encoder::{Tower, image_pixels, pad_to_square, video_pixels};
 use half::f16;
 use image::RgbImage;
-use landmarks::{POINT_COUNT, UnitLandmarks};
+use landmarks::{CropRule, FaceCrop, POINT_COUNT, UnitLandmarks};
 use rayon::prelude::*;
 
 use super::augment::{Augmentation, random};
+use crate::media::recrop;
 use crate::{Error, Media, Pixels};
 
 /// Pictures that go through a tower together. Which ones is a matter of their numbers alone: a value must not depend on
@@ -51,6 +52,7 @@ pub struct Features {
     versions: usize,
     seed: u64,
     pad: bool,
+    crop: Option<CropRule>,
     device: Device,
     /// Bytes that may be kept.
     limit: usize,
@@ -75,6 +77,7 @@ impl Features {
             versions: 1,
             seed: 0,
             pad,
+            crop: None,
             device,
             limit,
             memory: Mutex::default(),
@@ -84,6 +87,12 @@ impl Features {
     /// Shows `versions` versions of each picture in turn, all but the first one augmented.
     pub fn augmented(mut self, augmentation: Augmentation, versions: usize, seed: u64) -> Self {
         (self.augmentation, self.versions, self.seed) = (Some(augmentation), versions.max(1), seed);
+        self
+    }
+
+    /// Turns every picture into the crop that the model reads, as the model does itself with pictures taken as crops.
+    pub fn cropped(mut self, rule: Option<CropRule>) -> Self {
+        self.crop = rule;
         self
     }
 
@@ -162,23 +171,17 @@ impl Features {
         let is_video = matches!(opened.pixels, Pixels::Video(_));
         let kind = if is_video { "video" } else { "image" };
         let size = self.towers[usize::from(is_video)].as_ref().ok_or(Error::NoTower { kind })?.config().image_size;
-        let frames: Vec<RgbImage> = opened.frames().to_vec();
-        if let Some(sets) = &media.landmarks
-            && sets.len() != frames.len()
-        {
-            return Err(Error::LandmarkFrames { given: sets.len(), frames: frames.len() });
-        }
+        let (frames, points) = crops(opened.frames(), media.landmarks.as_deref(), self.crop)?;
         let (frames, landmarks) = match &self.augmentation {
             Some(augmentation) if version > 0 => {
                 let purpose = AUGMENT + ((version as u64) << 8);
                 // One change for all frames of a clip.
                 let change = augmentation.draw(&mut random(self.seed, purpose, index as u64));
                 let (w, h) = frames[0].dimensions();
-                let moved = media.landmarks.as_ref();
-                let moved = moved.map(|sets| sets.iter().map(|s| change.landmarks(s, w, h)).collect());
+                let moved = points.map(|sets| sets.iter().map(|s| change.landmarks(s, w, h)).collect());
                 (frames.iter().map(|frame| change.picture(frame)).collect(), moved)
             }
-            _ => (frames, media.landmarks.clone()),
+            _ => (frames, points),
         };
         let pixels = if is_video {
             video_pixels(&frames, size, &self.device)
@@ -189,6 +192,30 @@ impl Features {
         };
         Ok(Opened { pixels, is_video, landmarks })
     }
+}
+
+/// Crops, each with its points where there are any.
+type Crops = (Vec<RgbImage>, Option<Vec<UnitLandmarks>>);
+
+/// Frames and their points as the model reads them.
+pub(super) fn crops(
+    frames: &[RgbImage],
+    points: Option<&[UnitLandmarks]>,
+    rule: Option<CropRule>,
+) -> Result<Crops, Error> {
+    let Some(sets) = points else { return Ok((frames.to_vec(), None)) };
+    if sets.len() != frames.len() {
+        return Err(Error::LandmarkFrames { given: sets.len(), frames: frames.len() });
+    }
+    let mut out = (Vec::with_capacity(frames.len()), Vec::with_capacity(frames.len()));
+    for (frame, set) in frames.iter().zip(sets) {
+        let whole = FaceCrop::whole(frame);
+        let pixels = set.map(|p| whole.to_picture(p));
+        let crop = recrop(frame, Some(&pixels), rule.unwrap_or_default())?;
+        out.1.push(crop.landmarks(&pixels));
+        out.0.push(crop.image);
+    }
+    Ok((out.0, Some(out.1)))
 }
 
 struct Opened {

@@ -10,7 +10,7 @@ use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
 
 use super::augment::random;
-use super::batch::Layout;
+use super::batch::answer_loss;
 use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
 use super::{Example, Loss, Objective, Position, TrainError};
@@ -234,16 +234,14 @@ impl Objective for Instruction {
         if examples.is_empty() {
             return Ok(None);
         }
-        let (mut per_media, mut visual) = (0, None);
+        let mut visual = None;
         if !seen.is_empty() {
             let (features, points) = join(&seen, &self.device);
             let position = ((at.epoch as u64) << 32) | at.batch as u64;
             let shown = !random(self.course.seed, DROP_LANDMARKS, position)
                 .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));
-            let tokens = network.visual_tokens(features, points.filter(|_| shown))?;
-            per_media = tokens.dims()[1];
-            visual = Some(tokens);
+            visual = Some(network.visual_tokens(features, points.filter(|_| shown))?);
         }
-        Ok(Some(Layout::new(&examples, per_media).loss(network, visual)))
+        Ok(Some(answer_loss(network, &examples, visual)))
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams};
+use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamWConfig, AdjustLrFn, GradientsAccumulator, GradientsParams, ModuleOptimizer, MuonConfig};
 use burn::tensor::Device;
 use landmarks::files::write_bytes;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use serde_json::Value;
 use super::checkpoint::{self, Manifest};
 use super::log::{Entry, Log};
 use super::parameters::{norm, prepare, scale};
-use super::{Loss, Objective, Optimization, Position, TrainError};
+use super::{Loss, Objective, Optimization, Optimizer, Position, TrainError};
 use crate::Error;
 
 /// Steps in a row without a finite loss and gradient that end a run.
@@ -65,11 +67,7 @@ pub fn train<O: Objective>(
     let batches = |epoch| -> Vec<Vec<usize>> { objective.batches(epoch) };
     let steps: usize = (0..settings.epochs).map(|e| batches(e).len().div_ceil(settings.accumulation)).sum();
     let mut model = prepare(model, device, trained);
-    let mut optimizer = AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(settings.weight_decay)
-        .with_beta_2(settings.beta_2)
-        .init();
+    let mut optimizer = optimizer(settings);
     let mut state = Manifest {
         step: 0,
         epoch: 0,
@@ -125,6 +123,25 @@ pub fn train<O: Objective>(
     checkpoint::save(run.folder, &model, &optimizer, state)?;
     log.draw()?;
     Ok(model)
+}
+
+/// Matrices inside of transformer layers.
+const MATRICES: &str = r"layers\.[0-9]+\.(.*_proj|fc[12])\.weight$";
+
+fn optimizer(settings: &Optimization) -> ModuleOptimizer {
+    let adam = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(settings.weight_decay)
+        .with_beta_2(settings.beta_2)
+        .init();
+    match (settings.optimizer, ParamGroup::from_regex(MATRICES)) {
+        (Optimizer::Muon, Ok(matrices)) => {
+            let decay = Some(WeightDecayConfig::new(settings.weight_decay));
+            let muon = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(decay);
+            adam.with_group(matrices, muon.build(), None)
+        }
+        _ => adam,
+    }
 }
 
 /// What a step found.

@@ -137,7 +137,10 @@ fn attributes() {
             ("no eyeglasses, a pointy nose", "Pointy_Nose"),
             ("No_Beard, no eyeglasses, Young", "No_Beard Young"),
             ("Male, Smiling. Not: Eyeglasses, Bald.", "Male Smiling"),
-            ("A woman with wavy hair who is wearing earrings, without eyeglasses, smiling.", "Smiling Wavy_Hair Wearing_Earrings"),
+            (
+                "A woman with wavy hair who is wearing earrings, without eyeglasses, smiling.",
+                "Smiling Wavy_Hair Wearing_Earrings",
+            ),
             ("A man without eyeglasses who is smiling", "Smiling"),
             ("female", "?"),
             ("Male", "Male"),

@@ -18,6 +18,8 @@ mod run;
 mod scores;
 mod sessions;
 mod text;
+#[cfg(feature = "train")]
+mod train;
 
 use std::path::{Path, PathBuf};
 

@@ -72,25 +72,55 @@ pub enum Threads {
 /// # Panics
 /// If the matrices do not fit each other or their buffers.
 pub fn product(out: &mut [f32], out_stride: usize, a: Matrix, b: Matrix, add: bool, threads: Threads) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(b.rows, k, "the inner sizes of a product agree");
+    let (m, n) = (a.rows, b.columns);
     if m == 0 || n == 0 {
         return;
     }
     assert!(out_stride >= n && (m - 1) * out_stride + n <= out.len(), "the product fits its buffer");
+    #[expect(unsafe_code, reason = "the matrix kernel takes pointers")]
+    // SAFETY: what is written lies below the end checked above, and `out` is borrowed alone.
+    unsafe {
+        kernel(out.as_mut_ptr(), out_stride, a, b, add, threads);
+    }
+}
+
+/// `a b` in a buffer of its own, row by row.
+///
+/// # Panics
+/// If the matrices do not fit each other or their buffers.
+pub fn new_product(a: Matrix, b: Matrix, threads: Threads) -> Vec<f32> {
+    let size = a.rows * b.columns;
+    if size == 0 || a.columns == 0 {
+        return vec![0.0; size];
+    }
+    let mut out = Vec::with_capacity(size);
+    #[expect(unsafe_code, reason = "zeroing the buffer first is a pass over memory on one thread")]
+    // SAFETY: the kernel writes each of the m n values of a product that adds to nothing, and reads none.
+    unsafe {
+        kernel(out.as_mut_ptr(), b.columns, a, b, false, threads);
+        out.set_len(size);
+    }
+    out
+}
+
+/// # Safety
+/// `out` can be written at `r * out_stride + c` for each row r of `a` and column c of `b`, and read there where `add`.
+#[expect(unsafe_code, reason = "the matrix kernel takes pointers")]
+unsafe fn kernel(out: *mut f32, out_stride: usize, a: Matrix, b: Matrix, add: bool, threads: Threads) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(b.rows, k, "the inner sizes of a product agree");
     assert!(a.end() <= a.values.len() && b.end() <= b.values.len(), "matrices fit their buffers");
     let parallelism = match threads {
         Threads::This => gemm::Parallelism::None,
         Threads::All => gemm::Parallelism::Rayon(0),
     };
-    #[expect(unsafe_code, reason = "the matrix kernel takes pointers")]
-    // SAFETY: each index the kernel forms stays below the ends checked above; `out` is borrowed alone.
+    // SAFETY: each index into `a` and `b` stays below the ends checked above; `out` is the caller's promise.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out,
             1,
             out_stride as isize,
             add,

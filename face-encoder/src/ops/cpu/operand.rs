@@ -41,6 +41,14 @@ impl Operand {
         }
     }
 
+    /// Its values, whose gradients nobody wants.
+    pub fn constant(self) -> FlexTensor {
+        match self {
+            Self::Plain(x) => x,
+            Self::Recorded(x) => x.into_primitive(),
+        }
+    }
+
     fn recorded(self) -> Recorded {
         match self {
             Self::Plain(x) => <Autodiff<Flex> as AutodiffBackend>::from_inner(x),

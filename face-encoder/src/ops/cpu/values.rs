@@ -58,8 +58,22 @@ pub fn zipped(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f
 
 /// A row, `times` over.
 pub fn repeated(row: &[f32], times: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(row.len() * times);
-    (0..times).for_each(|_| out.extend_from_slice(row));
+    let size = row.len() * times;
+    let mut out = Vec::with_capacity(size);
+    if size > 0 {
+        out.spare_capacity_mut()[..size].par_chunks_mut(ROWS * row.len()).for_each(|block| {
+            for copy in block.chunks_exact_mut(row.len()) {
+                for (to, from) in copy.iter_mut().zip(row) {
+                    to.write(*from);
+                }
+            }
+        });
+    }
+    #[expect(unsafe_code, reason = "filling the buffer twice costs as much again")]
+    // SAFETY: the buffer is a whole number of rows, cut at rows, and each row was written above.
+    unsafe {
+        out.set_len(size);
+    }
     out
 }
 
@@ -83,6 +97,8 @@ pub fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
 #[inline(always)]
 fn add_rows(total: &mut [f32], rows: &[f32]) {
     for row in rows.chunks_exact(total.len()) {
-        total.iter_mut().zip(row).for_each(|(a, b)| *a += b);
+        for (a, b) in total.iter_mut().zip(row) {
+            *a += b;
+        }
     }
 }

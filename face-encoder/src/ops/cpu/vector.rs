@@ -4,7 +4,8 @@
 /// result does not depend on it.
 const LANES: usize = 16;
 
-/// Runs `f` compiled for the widest vectors this processor has.
+/// Runs `f` compiled for the widest vectors this processor has. Only what is inlined into it is: loops, not `for_each`,
+/// and functions marked so.
 #[inline(always)]
 pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)

@@ -24,7 +24,7 @@ Examples:
   face-llava data build labels.csv --out dataset --shard 0/4
   face-llava data build labels.csv --out dataset --endpoint http://localhost:8000/v1 --model qwen-vl --rater-model qwen-vl
 
-Exit codes: 0 some records are kept, 1 none is, or an error; rejected items are in rejected.jsonl.")]
+Exit codes: 0 done, 1 an error, or a build without a single record; rejected items are in rejected.jsonl.")]
 pub(super) struct Arguments {
     /// Labelled manifest, CSV or JSON
     #[arg(value_name = "MANIFEST")]
@@ -200,7 +200,8 @@ fn tell(options: &BuildOptions, report: &BuildReport) -> Result<Outcome, Failure
     } else {
         say(format_args!("this shard is done; {out}/records.json comes when all {} are", options.shard.count))?;
     }
-    Ok(if report.kept > 0 || report.items == 0 { Outcome::Done } else { Outcome::Failed })
+    // A shard may be unlucky; a whole build without a record is none.
+    Ok(if report.kept > 0 || options.shard.count > 1 { Outcome::Done } else { Outcome::Failed })
 }
 
 fn options(arguments: &Arguments) -> Result<BuildOptions, Failure> {

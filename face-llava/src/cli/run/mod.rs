@@ -62,9 +62,9 @@ pub(crate) struct Arguments {
     /// Which face: largest, best, or an index from `face-llava faces`
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
-    /// How the square around the face is laid
-    #[arg(long, value_enum, default_value = "authors")]
-    crop: CropName,
+    /// How the square around the face is laid; as the model wants it where nothing is said
+    #[arg(long, value_enum)]
+    crop: Option<CropName>,
     /// Lay pictures into squares of grey, as training does
     #[arg(long)]
     pad: bool,
@@ -139,7 +139,7 @@ impl Arguments {
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
         sampling.check()?;
         let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
-        let (detect, select, crop) = (!self.whole_image, self.face, self.crop.rule());
+        let (detect, select, crop) = (!self.whole_image, self.face, self.crop.map(CropName::rule));
         Ok(SessionOptions {
             template: self.template.template(),
             sampling,

@@ -124,8 +124,8 @@ impl RowFace {
     }
 }
 
-/// Probabilities to six places, as an object in the order of the labels.
+/// Probabilities to six digits, as an object in the order of the labels.
 fn as_map<S: Serializer>(scores: &Option<Vec<(&'static str, f64)>>, serializer: S) -> Result<S::Ok, S::Error> {
-    let round = |p: f64| (p * 1e6).round() / 1e6;
+    let round = |p: f64| format!("{p:.5e}").parse().unwrap_or(p);
     serializer.collect_map(scores.iter().flatten().map(|(label, p)| (label, round(*p))))
 }

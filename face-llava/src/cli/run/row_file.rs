@@ -101,8 +101,9 @@ fn settings_path(path: &Path) -> PathBuf {
 
 /// Refuses rows that were made in another way.
 fn compare(beside: &Path, settings: &Value) -> Result<(), String> {
-    let bytes = landmarks::picture::read_file(beside, MAX_SETTINGS)
-        .map_err(|e| format!("has rows, but what they were made with is unknown ({e}); pass --overwrite to lose them"))?;
+    let bytes = landmarks::picture::read_file(beside, MAX_SETTINGS).map_err(|e| {
+        format!("has rows, but what they were made with is unknown ({e}); pass --overwrite to lose them")
+    })?;
     let there: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     if there == *settings {
         return Ok(());

@@ -18,6 +18,7 @@ use crate::data::geometry::Measures;
 use crate::data::light::Light;
 use crate::data::seed::{hex, sha256};
 use crate::data::source::Row;
+use crate::media::recrop;
 use crate::{FaceOptions, LandmarkSource, Media, Pixels, quietly};
 
 /// The aligner's belief below which points are guesses.
@@ -101,8 +102,10 @@ impl Look {
             if mesh.presence < MIN_PRESENCE {
                 return Err(ItemFault::LowQuality);
             }
-            let points = FaceCrop::whole(picture).landmarks(&mesh.landmarks());
-            return Ok((vec![picture.clone()], vec![points], false));
+            let points = mesh.landmarks();
+            let crop = recrop(picture, Some(&points), self.crop)?;
+            let points = crop.landmarks(&points);
+            return Ok((vec![crop.image], vec![points], false));
         }
         let found = self.finder.detect(picture)?.faces;
         let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
@@ -112,7 +115,10 @@ impl Look {
         if face.low_quality {
             return Err(ItemFault::LowQuality);
         }
-        let crop = crop_face(picture, &face.bbox, self.crop)?;
+        let crop = match self.crop {
+            CropRule::Aligned => FaceCrop::aligned(picture, &face.points)?,
+            rule => crop_face(picture, &face.bbox, rule)?,
+        };
         let points = crop.landmarks(&face.points);
         Ok((vec![crop.image], vec![points], false))
     }
@@ -135,10 +141,10 @@ impl Look {
         let options = FaceOptions {
             detect: self.faces != Faces::Whole,
             select: Select::Largest,
-            crop: self.crop,
+            crop: Some(self.crop),
             landmarks: LandmarkSource::Found,
         };
-        let prepared = media.prepare(&self.finder, &options, true)?;
+        let prepared = media.prepare(&self.finder, &options, true, None)?;
         let faces = prepared.faces.iter().map(|f| f.of).max().unwrap_or(0);
         let scores: Vec<f32> = prepared.faces.iter().filter_map(|f| f.score).collect();
         if !scores.is_empty() {

@@ -1,12 +1,15 @@
 //! Scaled dot product attention.
 
+#[cfg(feature = "cpu")]
+mod kernel;
+#[cfg(feature = "cpu")]
+mod plan;
+
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, module};
 
 #[cfg(feature = "cpu")]
 use crate::ops::cpu;
-#[cfg(feature = "cpu")]
-use crate::ops::attention_kernel::Attention;
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub enum Sight {
 /// - padding `[B, L_k]`, true where a key is seen by nobody
 ///
 /// # Panics
-/// If the shapes do not fit each other, or there are more queries than keys under [`Sight::Causal`].
+/// If the shapes do not fit each other, there are no keys, or there are more queries than keys under [`Sight::Causal`].
 pub fn attention(
     q: Tensor<4>,
     k: Tensor<4>,
@@ -41,6 +44,7 @@ pub fn attention(
     let ([b, h, l, d], [_, h_kv, l_k, _]) = (q.dims(), k.dims());
     assert!(h_kv > 0 && h.is_multiple_of(h_kv), "{h_kv} key heads do not divide {h} query heads");
     assert!(k.dims() == [b, h_kv, l_k, d] && v.dims() == k.dims(), "queries, keys and values fit each other");
+    assert!(l_k > 0, "there are keys");
     assert!(sight == Sight::Full || l <= l_k, "{l} queries stand at {l_k} keys");
     if let Some(padding) = &padding {
         assert_eq!(padding.dims(), [b, l_k], "padding tells of each key");
@@ -48,7 +52,7 @@ pub fn attention(
     #[cfg(feature = "cpu")]
     if let (Some(q), Some(k), Some(v)) = (cpu::Operand::of(&q), cpu::Operand::of(&k), cpu::Operand::of(&v)) {
         let padding = padding.map(|p| p.into_data().iter::<bool>().collect());
-        return cpu::apply(Attention { causal: sight == Sight::Causal, padding }, [q, k, v]).into_tensor();
+        return cpu::apply(kernel::Attention { causal: sight == Sight::Causal, padding }, [q, k, v]).into_tensor();
     }
     let repeat = |x: Tensor<4>| match h / h_kv {
         // Not every backend does this by itself.

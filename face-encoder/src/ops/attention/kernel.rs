@@ -1,17 +1,13 @@
-//! Attention on the CPU: batches, or heads where the batch is small, in parallel; queries in blocks.
+//! Attention on the CPU: batch entries, or heads where the batch is small, in parallel; queries in blocks.
 
-use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::Shape;
+use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::ops::cpu::{Fused, Matrix, Threads, exp, max, product, sum, tensor, vectorized};
+use super::plan::Plan;
+use crate::ops::cpu::{Fused, Heads, Matrix, Threads, exp, max, product, sum, vectorized, with_dense_heads};
 
 /// Queries in a block, at most.
 const BLOCK: usize = 96;
-
-/// From this batch on one thread takes all heads of an entry, and results are written as `[B, L, H, d]`, the order in
-/// which a linear layer reads them.
-const WHOLE_ENTRIES: usize = 8;
 
 #[derive(Debug)]
 pub struct Attention {
@@ -44,7 +40,7 @@ impl Fused<3> for Attention {
             }
         });
         let out = plan.result(out, plan.h, plan.l);
-        (out.clone(), record.then(|| ([q, k, v, out], sums)))
+        (out.clone(), record.then_some(([q, k, v, out], sums)))
     }
 
     fn backward(self, ([q, k, v, out], sums): Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
@@ -77,109 +73,6 @@ impl Fused<3> for Attention {
             Some(plan.result(dk, plan.h / plan.times, plan.l_k)),
             Some(plan.result(dv, plan.h / plan.times, plan.l_k)),
         ]
-    }
-}
-
-/// Rows of a head may lie apart, the values of a row may not.
-fn with_dense_heads(x: FlexTensor) -> FlexTensor {
-    let strides = x.layout().strides();
-    if strides[3] == 1 && strides.iter().all(|s| *s > 0) { x } else { x.to_contiguous() }
-}
-
-/// A `[B, H, L, d]` tensor as matrices.
-struct Heads<'a> {
-    values: &'a [f32],
-    strides: [usize; 3],
-    l: usize,
-    d: usize,
-}
-
-impl<'a> Heads<'a> {
-    fn of(x: &'a FlexTensor) -> Self {
-        let (layout, stride) = (x.layout(), |i: usize| x.layout().strides()[i].unsigned_abs());
-        Self {
-            values: &x.storage()[layout.start_offset()..],
-            strides: [stride(0), stride(1), stride(2)],
-            l: layout.shape()[2],
-            d: layout.shape()[3],
-        }
-    }
-
-    fn get(&self, b: usize, h: usize) -> Matrix<'a> {
-        let start = b * self.strides[0] + h * self.strides[1];
-        // A single row may come with any stride.
-        Matrix::new(&self.values[start..], self.l, self.d, self.strides[2].max(self.d))
-    }
-}
-
-/// Sizes, and who computes what.
-struct Plan {
-    b: usize,
-    h: usize,
-    times: usize,
-    l: usize,
-    l_k: usize,
-    d: usize,
-    whole: bool,
-}
-
-impl Plan {
-    fn new(q: &FlexTensor, k: &FlexTensor) -> Self {
-        let (q, k) = (q.layout().shape(), k.layout().shape());
-        Self { b: q[0], h: q[1], times: q[1] / k[1], l: q[2], l_k: k[2], d: q[3], whole: q[0] >= WHOLE_ENTRIES }
-    }
-
-    /// Query heads in a unit of work: those of an entry, or those of a key head.
-    const fn unit_heads(&self) -> usize {
-        if self.whole { self.h } else { self.times }
-    }
-
-    fn query_heads(&self, unit: usize) -> impl Iterator<Item = (usize, usize)> {
-        let first = unit * self.unit_heads();
-        (first..first + self.unit_heads()).map(|i| (i / self.h, i % self.h))
-    }
-
-    const fn query_values(&self) -> usize {
-        self.b * self.h * self.l * self.d
-    }
-
-    const fn key_values(&self) -> usize {
-        self.b * self.h / self.times * self.l_k * self.d
-    }
-
-    fn query_unit(&self) -> usize {
-        (self.unit_heads() * self.l * self.d).max(1)
-    }
-
-    fn key_unit(&self) -> usize {
-        (self.unit_heads() / self.times * self.l_k * self.d).max(1)
-    }
-
-    /// From a head to the next within a unit's results.
-    const fn query_step(&self) -> usize {
-        if self.whole { self.d } else { self.l * self.d }
-    }
-
-    const fn key_step(&self) -> usize {
-        if self.whole { self.d } else { self.l_k * self.d }
-    }
-
-    /// From a row to the next.
-    const fn query_stride(&self) -> usize {
-        if self.whole { self.h * self.d } else { self.d }
-    }
-
-    const fn key_stride(&self) -> usize {
-        if self.whole { self.h / self.times * self.d } else { self.d }
-    }
-
-    fn result(&self, values: Vec<f32>, heads: usize, l: usize) -> FlexTensor {
-        let (b, d) = (self.b, self.d);
-        if !self.whole {
-            return tensor(values, [b, heads, l, d]);
-        }
-        let strides = [l * heads * d, d, heads * d, 1].map(|s| s as isize).to_vec();
-        tensor(values, [b, l, heads, d]).with_layout(Layout::new(Shape::from([b, heads, l, d]), strides, 0))
     }
 }
 
@@ -297,15 +190,15 @@ impl Head<'_> {
 #[inline(always)]
 fn softmax(row: &mut [f32], scale: f32, padding: Option<&[bool]>) -> f32 {
     if let Some(padding) = padding {
+        if padding[..row.len()].iter().all(|hidden| *hidden) {
+            row.fill(0.0);
+            return 0.0;
+        }
         for (s, hidden) in row.iter_mut().zip(padding) {
             *s = if *hidden { f32::NEG_INFINITY } else { *s };
         }
     }
     let top = max(row);
-    if top == f32::NEG_INFINITY {
-        row.fill(0.0);
-        return 0.0;
-    }
     for s in row.iter_mut() {
         *s = exp((*s - top) * scale);
     }
@@ -316,7 +209,9 @@ fn softmax(row: &mut [f32], scale: f32, padding: Option<&[bool]>) -> f32 {
     }
     let total = sum(row, row, |p, _| p);
     let factor = 1.0 / total;
-    row.iter_mut().for_each(|p| *p *= factor);
+    for p in row.iter_mut() {
+        *p *= factor;
+    }
     top * scale + total.ln()
 }
 

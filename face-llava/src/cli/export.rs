@@ -1,0 +1,98 @@
+//! `face-llava export` and `face-llava merge`
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::FloatDType;
+use clap::{Args, ValueEnum};
+use face_llava::train::{Description, export, load_adapter, merge};
+use face_llava::{FaceLlava, LoadOptions, ModelDir, Network};
+
+use super::options::{DeviceOption, ModelOptions};
+use super::{Failure, Outcome, busy, say};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava export --model stage2/model --out FaceLLaVA-mine --dtype f16
+  face-llava export --model checkpoint-bin --out as-safetensors")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    out: OutOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:
+  face-llava merge --model FaceLLaVA --adapter run/adapter --out FaceLLaVA-tuned")]
+pub(crate) struct MergeArguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Folder of the adapter: adapter_config.json and adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    adapter: PathBuf,
+    #[command(flatten)]
+    out: OutOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+#[derive(Args)]
+struct OutOptions {
+    /// Name of the new folder, in the hub's layout with upstream names
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Type of the weights
+    #[arg(long, value_enum, default_value = "f16")]
+    dtype: Dtype,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<Dtype> for FloatDType {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::Bf16 => Self::BF16,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let dir = arguments.model.open()?;
+    let device = arguments.device.open()?.device;
+    let model = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
+    finish(&model.network, &dir, &arguments.out)
+}
+
+pub(crate) fn run_merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
+    let dir = arguments.model.open()?;
+    let device = arguments.device.open()?.device;
+    let mut network = FaceLlava::load(&dir, &LoadOptions::default(), &device)?.network;
+    network.decoder = merge(load_adapter(network.decoder, &dir, &arguments.adapter)?);
+    finish(&network, &dir, &arguments.out)
+}
+
+fn finish(network: &Network, dir: &ModelDir, out: &OutOptions) -> Result<Outcome, Failure> {
+    write_model(network, dir, &out.out, out.dtype.into())?;
+    say(format_args!("{}", out.out.display()))?;
+    Ok(Outcome::Done)
+}
+
+/// Writes a model that began as the one in `dir`.
+pub(crate) fn write_model(network: &Network, dir: &ModelDir, out: &Path, dtype: FloatDType) -> Result<(), Failure> {
+    let bar = busy("writing the model");
+    let mut parts = dir.parts();
+    parts.landmarks = network.fusion.is_some();
+    let about = Description { config: dir.config(), parts: &parts, tokenizer: &dir.tokenizer_json()? };
+    let written = export(network, &about, out, dtype);
+    bar.finish_and_clear();
+    Ok(written?)
+}

@@ -1,0 +1,223 @@
+//! `face-llava train`
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use face_llava::data::read_records;
+use face_llava::train::{
+    Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, Trains,
+    adapt, media_of, mini, save_adapter, train, trained_values,
+};
+use face_llava::text::{PromptToken, Tokenizer};
+use face_llava::{FaceLlava, LoadOptions, ModelDir};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::options::{DeviceOption, TemplateName};
+use super::{Failure, Outcome, complain, say};
+
+/// Bytes of tower output kept in memory.
+const FEATURE_MEMORY: usize = 8 << 30;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava train --recipe mini --data expressions/labels.csv --out mini
+  face-llava train --stage landmarks --model Video-LLaVA --data train.json --out stage1
+  face-llava train --stage all --model stage1/model --data train.json --out stage2 --batch 16
+  face-llava train --stage lora --model FaceLLaVA --data train.json --out adapter --rank 64
+  face-llava train --stage all --model FaceLLaVA --data train.json --out check --dry-run
+A run that was interrupted goes on when the same command is given again.")]
+pub(crate) struct Arguments {
+    /// A whole recipe: every step from labelled photographs to a model
+    #[arg(long, value_enum, conflicts_with_all = ["stage", "model"], required_unless_present = "stage")]
+    recipe: Option<Recipe>,
+    /// What is trained
+    #[arg(long, value_enum, requires = "model")]
+    stage: Option<StageName>,
+    /// Folder of the model to start from
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Records (JSON list or lines), or for a recipe the labelled manifest
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Folder of the run: settings, metrics, loss curve, checkpoints, and the trained model
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Peak learning rate [default: the stage's own]
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f64>,
+    /// Examples that go through the network at once [default: the stage's own]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Batches to a step
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    accumulation: usize,
+    /// Times through the data
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    epochs: usize,
+    /// Seed of order and sampling
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 5000, value_name = "N")]
+    save_every: usize,
+    /// Rank of the low-rank additions
+    #[arg(long, default_value_t = 64, value_name = "R")]
+    rank: usize,
+    /// The additions are multiplied by alpha / rank
+    #[arg(long, default_value_t = 16.0, value_name = "A")]
+    alpha: f64,
+    /// Layers that get additions
+    #[arg(long, value_delimiter = ',', default_values_t = TARGETS.map(String::from), value_name = "NAMES")]
+    targets: Vec<String>,
+    /// Part of the records that may be unusable
+    #[arg(long, default_value_t = 0.001, value_name = "FRACTION")]
+    bad_budget: f64,
+    /// Wording of the prompts: as the authors train, or as their inference asks
+    #[arg(long, value_enum, default_value = "training")]
+    template: TemplateName,
+    /// Print the first example's tokens and labels, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// For a recipe: use only this many pictures
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Recipe {
+    /// The small model that is inside this program
+    Mini,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum StageName {
+    /// The landmark modules alone: the paper's first stage
+    Landmarks,
+    /// All but the towers: the paper's second stage
+    All,
+    /// Low-rank additions to the decoder
+    Lora,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    match (arguments.recipe, arguments.stage) {
+        (Some(Recipe::Mini), _) => recipe(arguments),
+        (None, Some(stage)) => self::stage(arguments, stage),
+        (None, None) => Err(Failure::Usage("give --recipe or --stage".into())),
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_length(progress.steps as u64);
+    bar.set_position(progress.step as u64);
+    let Progress { loss, rate, seconds_left, .. } = progress;
+    bar.set_message(format!("loss {loss:.3}, rate {rate:.1e}, {:.0} min left", seconds_left / 60.0));
+}
+
+fn recipe(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let device = arguments.device.open()?.device;
+    let recipe = MiniRecipe { seed: arguments.seed, limit: arguments.limit, ..MiniRecipe::default() };
+    let bar = bar();
+    let model = mini(&recipe, &arguments.data, &arguments.out, &device, &mut |event| match event {
+        Event::Step(name) => bar.suspend(|| complain(name)),
+        Event::Note(text) => bar.suspend(|| complain(&text)),
+        Event::Built(done, items) => {
+            bar.set_length(items as u64);
+            bar.set_position(done as u64);
+        }
+        Event::Trained(progress) => show(&bar, &progress),
+    })?;
+    bar.finish_and_clear();
+    say(format_args!("{}", model.display()))?;
+    Ok(Outcome::Done)
+}
+
+fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
+    let device = arguments.device.open()?;
+    let dir = ModelDir::open(arguments.model.clone().unwrap_or_default())?;
+    let lora = LoraConfig { rank: arguments.rank, alpha: arguments.alpha, targets: arguments.targets.clone() };
+    let mut stage = match name {
+        StageName::Landmarks => Stage::landmark_modules(),
+        StageName::All => Stage::fine_tuning(),
+        StageName::Lora => Stage::lora(lora.clone()),
+    };
+    let settings = &mut stage.optimization;
+    settings.learning_rate = arguments.lr.unwrap_or(settings.learning_rate);
+    settings.micro_batch = arguments.batch.unwrap_or(settings.micro_batch);
+    settings.accumulation = arguments.accumulation;
+    settings.epochs = arguments.epochs;
+    settings.seed = arguments.seed;
+    settings.save_every = arguments.save_every;
+    settings.check().map_err(face_llava::Error::from)?;
+
+    let records = read_records(&arguments.data)?;
+    let folder = arguments.data.parent().unwrap_or(Path::new("."));
+    let (media, places) = media_of(&records, folder)?;
+    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device.device)?;
+    if name == StageName::Landmarks && network.fusion.is_none() {
+        network.fusion = Some(config.frgca.init(&device.device));
+        complain("note: the model has no landmark modules; fresh ones are trained");
+    }
+    let (image, video) = (network.image_tower.take(), network.video_tower.take());
+    let features = Features::new(image.clone(), video.clone(), media, config.pad_to_square, FEATURE_MEMORY)
+        .cropped(config.face_crop);
+    let course = Course {
+        template: arguments.template.template(),
+        sampling: Sampling::Shuffled,
+        micro_batch: stage.optimization.micro_batch,
+        max_length: config.llama.context.min(3072),
+        landmark_dropout: 0.0,
+        bad_budget: arguments.bad_budget,
+        seed: arguments.seed,
+    };
+    let lessons =
+        Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &device.device)?;
+    if arguments.dry_run {
+        return dry_run(&lessons, &tokenizer);
+    }
+    if let Trains::Lora(config) = &stage.trains {
+        network.decoder = adapt(network.decoder, config)?;
+    }
+    let identity = json!({ "stage": stage.trains, "model": dir.path(), "data": arguments.data });
+    let run = Run { folder: &arguments.out, settings: &stage.optimization, identity, stop_at: None };
+    let bar = bar();
+    let trains = stage.trains.clone();
+    let trained = |path: &str| trains.contains(path);
+    let mut network = train(&lessons, network, trained, &device.device, &run, &mut |p| show(&bar, p))?;
+    bar.finish_and_clear();
+    complain(&format!("{} values were trained", trained_values(&network)));
+    if name == StageName::Lora {
+        let out = arguments.out.join("adapter");
+        save_adapter(&network.decoder, &lora, &dir, &out)?;
+        say(format_args!("{}", out.display()))?;
+        return Ok(Outcome::Done);
+    }
+    network.image_tower = image;
+    network.video_tower = video;
+    let out = arguments.out.join("model");
+    super::export::write_model(&network, &dir, &out, burn::tensor::FloatDType::F32)?;
+    say(format_args!("{}", out.display()))?;
+    Ok(Outcome::Done)
+}
+
+/// The first example: each token and whether it is learnt.
+fn dry_run(lessons: &Instruction, tokenizer: &Tokenizer) -> Result<Outcome, Failure> {
+    let Some(example) = lessons.examples().first() else { return Ok(Outcome::Failed) };
+    say(format_args!("{} examples; the first, {:?}: token, text, learnt", lessons.examples().len(), example.id))?;
+    for (token, labelled) in example.tokens.iter().zip(&example.labelled) {
+        let mark = if *labelled { "learnt" } else { "" };
+        match token {
+            PromptToken::Text(id) => say(format_args!("{id}\t{:?}\t{mark}", tokenizer.token(*id)))?,
+            PromptToken::Media(n) => say(format_args!("-\t[picture or frame {n}]\t{mark}"))?,
+        }
+    }
+    Ok(Outcome::Done)
+}
