@@ -8,27 +8,29 @@ use crate::{Error, Tower};
 impl Tower {
     /// Fills the tower from the published names under `prefix`: `vision_model.` in a LanguageBind folder,
     /// `model.image_tower.image_tower.` or `model.video_tower.video_tower.` inside a Face-LLaVA checkpoint. Layers above
-    /// the selected one are not read. A name that is missing is looked for under `otherwise`: a video tower that was made
-    /// of an image tower need not hold again what both share.
+    /// the selected one are not read.
     ///
     /// # Errors
     /// As [`load`].
-    pub fn load(
+    pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+        self.load_shared(weights, prefix, prefix, options)
+    }
+
+    /// The same; a name that is missing under `prefix` is looked for under `shared`: a video tower that was made of an
+    /// image tower need not hold again what both have.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load_shared(
         self,
         weights: &Weights,
         prefix: &str,
-        otherwise: Option<&str>,
+        shared: &str,
         options: &LoadOptions,
     ) -> Result<(Self, LoadReport), Error> {
         let named = |path: &str| {
-            let own = key(prefix)(path);
-            match otherwise {
-                Some(other) if weights.info(&own.name).is_none() => {
-                    let shared = key(other)(path);
-                    if weights.info(&shared.name).is_some() { shared } else { own }
-                }
-                _ => own,
-            }
+            let (own, other) = (key(prefix)(path), key(shared)(path));
+            if weights.info(&own.name).is_none() && weights.info(&other.name).is_some() { other } else { own }
         };
         let (tower, report) = load(self, weights, options, named)?;
         // An empty tower has nothing to lay out, and must stay empty.

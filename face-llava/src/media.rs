@@ -7,7 +7,8 @@ use face_encoder::video::{Clip, ClipWarning, VideoOptions, is_clip, open_clip};
 use image::RgbImage;
 use landmarks::picture::{OpenOptions, Warning, open_with};
 use landmarks::{
-    BBox, CropRule, Face, FaceCrop, FaceFinder, PixelLandmarks, Select, Tracker, TrackerOptions, UnitLandmarks, crop_face,
+    BBox, CropRule, Face, FaceCrop, FaceFinder, PixelLandmarks, Select, Tracker, TrackerOptions, UnitLandmarks,
+    crop_face,
 };
 use serde::Serialize;
 

@@ -65,10 +65,11 @@ pub(crate) struct TowerFiles {
 impl TowerFiles {
     pub fn source<'a>(&'a self, checkpoint: &'a Weights) -> TowerSource<'a> {
         match &self.own {
-            Some(weights) => TowerSource { weights, prefix: LANGUAGEBIND, otherwise: None },
+            Some(weights) => TowerSource { weights, prefix: LANGUAGEBIND, shared: LANGUAGEBIND },
             None => {
-                let otherwise = (self.kind == Kind::Video).then_some(IMAGE_TOWER);
-                TowerSource { weights: checkpoint, prefix: self.kind.prefix(), otherwise }
+                // Embedded video towers may leave out what they share with the image tower.
+                let shared = if self.kind == Kind::Video { IMAGE_TOWER } else { self.kind.prefix() };
+                TowerSource { weights: checkpoint, prefix: self.kind.prefix(), shared }
             }
         }
     }

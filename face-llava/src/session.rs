@@ -114,7 +114,12 @@ impl<'a, F: Fusion> Session<'a, F> {
     pub fn set_media(&mut self, media: &Media) -> Result<&[FrameFace], Error> {
         self.clear();
         let network = &self.model.network;
-        let prepared = media.prepare(&self.model.finder, &self.options.faces, network.fusion.is_some(), self.model.config.face_crop)?;
+        let prepared = media.prepare(
+            &self.model.finder,
+            &self.options.faces,
+            network.fusion.is_some(),
+            self.model.config.face_crop,
+        )?;
         let (start, device) = (Instant::now(), &self.model.device);
         let landmarks = prepared.landmarks.as_deref().map(|sets| landmark_tensor(sets, device));
         let landmarks_used = landmarks.is_some();

@@ -30,7 +30,7 @@ pub(crate) struct TowerSource<'a> {
     pub weights: &'a Weights,
     pub prefix: &'static str,
     /// Where to look for what is missing there.
-    pub otherwise: Option<&'static str>,
+    pub shared: &'static str,
 }
 
 fn decoder_key(path: &str) -> Key {
@@ -63,7 +63,7 @@ impl Network {
         let mut report = LoadReport::default();
         for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
             if let (Some(empty), Some(source)) = (tower.take(), source) {
-                let (filled, part) = empty.load(source.weights, source.prefix, source.otherwise, options)?;
+                let (filled, part) = empty.load_shared(source.weights, source.prefix, source.shared, options)?;
                 report.merge(part);
                 *tower = Some(filled);
             }

@@ -228,7 +228,11 @@ mod tests {
         let crop = FaceCrop::aligned(&gradient(), &points).unwrap();
         let unit = crop.landmarks(&points);
         for (i, [x, y]) in [(36, PLACES[0]), (42, PLACES[1]), (50, PLACES[2])] {
-            assert!((f64::from(unit[i].x) - x).abs() < 1e-5 && (f64::from(unit[i].y) - y).abs() < 1e-5, "{:?}", unit[i]);
+            assert!(
+                (f64::from(unit[i].x) - x).abs() < 1e-5 && (f64::from(unit[i].y) - y).abs() < 1e-5,
+                "{:?}",
+                unit[i]
+            );
         }
         let there = crop.to_picture(unit[3]);
         assert!(there.distance(points[3]) < 1e-3);

@@ -56,8 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         say(format_args!("  {what}: {}", result.err().unwrap_or_else(|| "complete".into())))
     };
     check("weights", dir.check(&device).map(drop).map_err(|e| e.to_string()))?;
-    let tokenizer =
-        dir.tokenizer().map(drop);
+    let tokenizer = dir.tokenizer().map(drop);
     check("tokenizer", tokenizer.map_err(|e| e.to_string()))?;
     let unused = dir.unused();
     if !unused.is_empty() {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use face_llava::data::read_records;
+use face_llava::text::{PromptToken, Tokenizer};
 use face_llava::train::{
     Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, Trains,
     adapt, media_of, mini, save_adapter, train, trained_values,
 };
-use face_llava::text::{PromptToken, Tokenizer};
 use face_llava::{FaceLlava, LoadOptions, ModelDir};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -161,7 +161,8 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let records = read_records(&arguments.data)?;
     let folder = arguments.data.parent().unwrap_or(Path::new("."));
     let (media, places) = media_of(&records, folder)?;
-    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device.device)?;
+    let FaceLlava { mut network, tokenizer, config, .. } =
+        FaceLlava::load(&dir, &LoadOptions::default(), &device.device)?;
     if name == StageName::Landmarks && network.fusion.is_none() {
         network.fusion = Some(config.frgca.init(&device.device));
         complain("note: the model has no landmark modules; fresh ones are trained");
@@ -178,8 +179,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         bad_budget: arguments.bad_budget,
         seed: arguments.seed,
     };
-    let lessons =
-        Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &device.device)?;
+    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &device.device)?;
     if arguments.dry_run {
         return dry_run(&lessons, &tokenizer);
     }

@@ -68,9 +68,7 @@ impl Checker<'_> {
         conversation(record, problems);
         if let Some(meta) = &record.meta {
             let unknown = meta.labels.iter().filter(|label| !is_known(meta.task, label));
-            problems.extend(
-                unknown.map(|l| ("unknown_label", format!("{l:?} is no label of {}", meta.task.name()))),
-            );
+            problems.extend(unknown.map(|l| ("unknown_label", format!("{l:?} is no label of {}", meta.task.name()))));
         }
     }
 
@@ -134,7 +132,10 @@ fn conversation(record: &Record, problems: &mut Problems) {
     let first = turns.first().map_or(0, |turn| placeholders(&turn.value));
     let later: usize = turns.iter().skip(1).map(|turn| placeholders(&turn.value)).sum();
     if first != 1 || later > 0 {
-        problems.push(("placeholders", format!("{first} placeholders in the first question and {later} later; expected 1 and 0")));
+        problems.push((
+            "placeholders",
+            format!("{first} placeholders in the first question and {later} later; expected 1 and 0"),
+        ));
     }
 }
 

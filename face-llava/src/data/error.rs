@@ -28,7 +28,7 @@ pub enum Unit {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The file's own name: records must read the same wherever the folder lies.
-        let name = self.path.file_name().map_or_else(|| self.path.as_os_str(), |n| n).to_string_lossy();
+        let name = self.path.file_name().unwrap_or_else(|| self.path.as_os_str()).to_string_lossy();
         match self.unit {
             Unit::Line => write!(f, "{name}:{}", self.number),
             Unit::Entry => write!(f, "{name}, entry {}", self.number),

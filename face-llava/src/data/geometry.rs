@@ -1,7 +1,10 @@
 //! What 68 points tell about a face: lengths in units of the distance between the outer eye corners, and weak labels.
 //!
 //! The labels are weak: thresholds on single frames without the person's neutral face, set by looking at the spread
-//! over a few hundred photographs. They tell a raised corner of the mouth from a level one; they do not replace a coder.
+//! over 870 photographs of training persons. They tell a raised corner of the mouth from a level one; they do not replace
+//! a coder. There, corners counted as pulled up in 70 % of the faces that people call happy and 4 % of the neutral ones;
+//! raised brows in 26 % of the surprised and 7 % of the neutral ones; lowered brows in 26 % of the angry and 4 % of the
+//! neutral ones. Heads that nod or look up shift the brows' heights, strong turns blur everything.
 
 use landmarks::UnitLandmarks;
 use serde::Serialize;
@@ -19,8 +22,6 @@ pub struct Measures {
     pub inner_brow: f32,
     /// From the eye's centre up to the outer halves of the brows.
     pub outer_brow: f32,
-    /// Between the inner ends of the brows.
-    pub brow_gap: f32,
     /// Height of the eyes over their width, mean of both.
     pub eye_open: f32,
     /// Turn of the head to the picture's right (positive) or left, roughly, degrees.
@@ -32,27 +33,29 @@ pub struct Measures {
 /// Lips further apart than this are parted (AU 25).
 const LIPS_PART: f32 = 0.05;
 /// Lips further apart than this mean a dropped jaw (AU 26).
-const JAW_DROP: f32 = 0.17;
-/// Corners higher than this are pulled up (AU 12).
-const CORNERS_UP: f32 = 0.03;
-/// Corners lower than this point down (AU 15, which is not labelled from geometry, only described).
-const CORNERS_DOWN: f32 = -0.07;
+const JAW_DROP: f32 = 0.16;
+/// A [`Measures::pull`] above this raises the corners of the mouth (AU 12).
+const CORNERS_PULLED: f32 = 0.075;
+/// Width of a mouth at rest.
+const MOUTH_WIDTH: f32 = 0.58;
+/// Corners lower than this point down (described only: AU 15 needs more than points).
+const CORNERS_DOWN: f32 = -0.05;
 /// Inner brow ends higher than this are raised (AU 1).
-const INNER_RAISED: f32 = 0.30;
+const INNER_RAISED: f32 = 0.31;
 /// Outer brows higher than this are raised (AU 2).
-const OUTER_RAISED: f32 = 0.32;
+const OUTER_RAISED: f32 = 0.305;
 /// Inner brow ends lower than this are lowered (AU 4) ...
-const INNER_LOWERED: f32 = 0.17;
-/// ... where they are also closer together than this.
-const BROWS_TOGETHER: f32 = 0.24;
+const INNER_LOWERED: f32 = 0.18;
+/// ... where they are also lower than the outer halves by this: heads that nod lower both.
+const INNER_BELOW_OUTER: f32 = 0.02;
 /// Eyes flatter than this are closed (AU 43).
-const EYES_CLOSED: f32 = 0.13;
+const EYES_CLOSED: f32 = 0.14;
 /// Eyes flatter than this are narrow.
-const EYES_NARROW: f32 = 0.20;
+const EYES_NARROW: f32 = 0.185;
 /// Eyes rounder than this are wide open.
-const EYES_WIDE: f32 = 0.38;
+const EYES_WIDE: f32 = 0.355;
 /// Heads turned further than this look aside.
-const TURNED: f32 = 15.0;
+const TURNED: f32 = 20.0;
 
 /// How the mouth is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -137,7 +140,6 @@ impl Measures {
             corner_lift: height(&[51, 57, 62, 66]) - height(&[48, 54]),
             inner_brow: eyes - height(&[21, 22]),
             outer_brow: eyes - height(&[18, 19, 24, 25]),
-            brow_gap: apart(21, 22),
             eye_open: (eye([36, 37, 38, 39, 40, 41]) + eye([42, 43, 44, 45, 46, 47])) / 2.0,
             yaw: aside.clamp(-1.0, 1.0).asin().to_degrees(),
             roll: dy.atan2(dx).to_degrees(),
@@ -155,9 +157,21 @@ impl Measures {
         }
     }
 
+    /// How far the corners of the mouth are pulled up and out; a dropped jaw, which lowers the middle of the lips, is
+    /// taken off.
+    pub fn pull(&self) -> f32 {
+        self.corner_lift + (self.mouth_width - MOUTH_WIDTH) - 0.3 * self.lip_gap
+    }
+
     /// The corners of the mouth: down, level, pulled up.
     pub fn corners(&self) -> Level {
-        level(self.corner_lift, CORNERS_DOWN, CORNERS_UP)
+        if self.pull() > CORNERS_PULLED {
+            Level::High
+        } else if self.corner_lift < CORNERS_DOWN {
+            Level::Low
+        } else {
+            Level::Middle
+        }
     }
 
     /// The brows: lowered, level, raised.
@@ -199,7 +213,7 @@ impl Measures {
     }
 
     fn lowered(&self) -> bool {
-        self.inner_brow < INNER_LOWERED && self.brow_gap < BROWS_TOGETHER
+        self.inner_brow < INNER_LOWERED && self.inner_brow < self.outer_brow - INNER_BELOW_OUTER
     }
 
     /// Action units that the points show: 1, 2, 4, 12, 25, 26 and 43. Others need wrinkles and bulges, which points do

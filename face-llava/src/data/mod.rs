@@ -28,7 +28,8 @@ mod stats;
 
 pub use annotate::{Annotator, AnnotatorFault, ChatOptions, Rater, Usage};
 pub use build::{
-    AnnotatorChoice, BuildOptions, BuildReport, Faces, ItemFault, Progress, RaterChoice, Shard, build, build_with, merge,
+    AnnotatorChoice, BuildOptions, BuildReport, Faces, ItemFault, Progress, RaterChoice, Shard, build, build_with,
+    merge,
 };
 pub use check::{Problem, check};
 pub use error::{DataError, Place, Unit};

@@ -72,11 +72,8 @@ pub fn split(records: &Path, out: &Path, fractions: &Fractions, seed: u64) -> Re
         let moved = parts[split as usize].iter().map(|record| moved(record, &way));
         write_records(&out.join(format!("{}.json", split.name())), moved)?;
     }
-    let part = |split: Split| Part {
-        split,
-        records: parts[split as usize].len(),
-        persons: persons[split as usize].len(),
-    };
+    let part =
+        |split: Split| Part { split, records: parts[split as usize].len(), persons: persons[split as usize].len() };
     let report = SplitReport { records: digest, seed, fractions: *fractions, parts: Split::ALL.map(part).into() };
     let path = out.join("split.json");
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| DataError::write(&path)(e.into()))?;

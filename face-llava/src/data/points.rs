@@ -55,7 +55,7 @@ fn numpy(bytes: &[u8]) -> Result<Vec<f32>, String> {
     }
     let kind = field("descr").and_then(|v| v.trim_start_matches('\'').split('\'').next()).unwrap_or_default();
     let data = &bytes[end..];
-    let whole = |size: usize| if data.len() % size == 0 { Ok(()) } else { Err(cut()) };
+    let whole = |size: usize| if data.len().is_multiple_of(size) { Ok(()) } else { Err(cut()) };
     match kind {
         "<f4" => whole(4).map(|()| data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
         "<f8" => whole(8).map(|()| data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()),

@@ -27,7 +27,10 @@ impl Pool {
         let Some(path) = path else { return Ok(Self { user: BTreeMap::new(), sha256: None }) };
         let bytes = landmarks::picture::read_file(path, MAX_FILE)?;
         let fail = |number, what: String| {
-            crate::Error::from(DataError::Questions { place: Place { path: path.into(), number, unit: Unit::Line }, what })
+            crate::Error::from(DataError::Questions {
+                place: Place { path: path.into(), number, unit: Unit::Line },
+                what,
+            })
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| fail(1, "not UTF-8".into()))?;
         let mut user: BTreeMap<Task, Vec<String>> = BTreeMap::new();
@@ -56,7 +59,8 @@ impl Pool {
             }
         } else {
             for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
-                let (task, question) = line.split_once('\t').ok_or_else(|| fail(number, "no tab after the task".into()))?;
+                let (task, question) =
+                    line.split_once('\t').ok_or_else(|| fail(number, "no tab after the task".into()))?;
                 add(number, task, question)?;
             }
         }

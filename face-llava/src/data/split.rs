@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::seed::unit;
 use super::error::DataError;
 use super::record::Record;
+use super::seed::unit;
 
 /// A part of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -88,7 +88,8 @@ pub fn person_of(record: &Record) -> &str {
     let meta = record.meta.as_ref();
     let person = meta.and_then(|m| m.person.as_deref());
     let row = meta.map(|m| m.source_id.as_str()).filter(|row| !row.is_empty());
-    person.or(row).or((!record.id.is_empty()).then_some(record.id.as_str())).unwrap_or_else(|| {
-        record.media().and_then(Path::to_str).unwrap_or_default()
-    })
+    person
+        .or(row)
+        .or((!record.id.is_empty()).then_some(record.id.as_str()))
+        .unwrap_or_else(|| record.media().and_then(Path::to_str).unwrap_or_default())
 }

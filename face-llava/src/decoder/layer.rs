@@ -2,9 +2,8 @@
 
 use burn::module::Module;
 use burn::nn::{RmsNorm, RmsNormConfig};
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, activation};
+use burn::tensor::{Bool, Device, Tensor};
+use face_encoder::ops::{Sight, attention, linear, rms_norm, silu_gate};
 use landmarks::{Linear, LinearConfig};
 
 use super::cache::LayerCache;
@@ -35,12 +34,12 @@ impl Layer {
         rope: &Rope,
         cache: &mut LayerCache,
         start: usize,
-        mask: Option<Tensor<4, Bool>>,
+        padding: Option<Tensor<2, Bool>>,
     ) -> Tensor<3> {
         self.around(x, |x| {
             let (q, k, v) = self.self_attn.project(x, rope);
             let (k, v) = cache.append(start, k, v);
-            self.self_attn.attend(q, k, v, mask)
+            self.self_attn.attend(q, k, v, padding)
         })
     }
 
@@ -66,8 +65,8 @@ impl Layer {
     }
 
     fn around(&self, x: Tensor<3>, attention: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + attention(self.input_layernorm.forward(x));
-        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+        let x = x.clone() + attention(rms_norm(&self.input_layernorm, x));
+        x.clone() + self.mlp.forward(rms_norm(&self.post_attention_layernorm, x))
     }
 }
 
@@ -99,28 +98,17 @@ impl SelfAttention {
     fn project(&self, x: Tensor<3>, rope: &Rope) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let [b, l, d] = x.dims();
         let split = |x: Tensor<3>, heads| x.reshape([b, l, heads, d / self.heads]).swap_dims(1, 2);
-        let q = split(self.q_proj.forward(x.clone()), self.heads);
-        let k = split(self.k_proj.forward(x.clone()), self.kv_heads);
-        let v = split(self.v_proj.forward(x), self.kv_heads);
+        let q = split(linear(&self.q_proj, x.clone()), self.heads);
+        let k = split(linear(&self.k_proj, x.clone()), self.kv_heads);
+        let v = split(linear(&self.v_proj, x), self.kv_heads);
         (rope.rotate(q), rope.rotate(k), v)
     }
 
     /// Queries are the last positions of the keys.
-    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, padding: Option<Tensor<2, Bool>>) -> Tensor<3> {
         let [b, h, l, d] = q.dims();
-        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-        let attended = attention(q, self.repeat(k), self.repeat(v), mask, None, options);
-        self.o_proj.forward(attended.swap_dims(1, 2).reshape([b, l, h * d]))
-    }
-
-    /// Each key head once for each of its query heads: not every backend does this by itself.
-    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
-        let times = self.heads / self.kv_heads;
-        if times == 1 {
-            return x;
-        }
-        let [b, h, l, d] = x.dims();
-        x.unsqueeze_dim::<5>(2).expand([b, h, times, l, d]).reshape([b, h * times, l, d])
+        let attended = attention(q, k, v, Sight::Causal, padding);
+        linear(&self.o_proj, attended.swap_dims(1, 2).reshape([b, l, h * d]))
     }
 }
 
@@ -143,7 +131,7 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = activation::silu(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = linear(&self.gate_proj, x.clone());
+        linear(&self.down_proj, silu_gate(gate, linear(&self.up_proj, x)))
     }
 }

@@ -7,6 +7,7 @@ mod rope;
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use face_encoder::ops::{linear, rms_norm};
 use landmarks::{Linear, LinearConfig};
 
 pub use cache::KvCache;
@@ -145,13 +146,13 @@ impl Llama {
         assert_eq!(pads.len(), b, "one padding for each sequence");
         cache.reserve(start + l, &embeddings);
         let rope = Rope::new(&self.config, start, l, pads, &embeddings);
-        let mask = padding_mask(pads, start, l, &embeddings.device());
+        let padding = padding(pads, start + l, &embeddings.device());
         let mut x = embeddings;
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x, &rope, cache.layer(i), start, mask.clone());
+            x = layer.forward(x, &rope, cache.layer(i), start, padding.clone());
         }
         cache.advance(l);
-        self.norm.forward(x)
+        rms_norm(&self.norm, x)
     }
 
     /// The same without a cache, for training and for checking the cache.
@@ -162,7 +163,7 @@ impl Llama {
         let [b, l, _] = embeddings.dims();
         let rope = Rope::new(&self.config, 0, l, &vec![0; b], &embeddings);
         let x = self.layers.iter().fold(embeddings, |x, layer| layer.forward_full(x, &rope));
-        self.norm.forward(x)
+        rms_norm(&self.norm, x)
     }
 
     /// The linear layers between embeddings and logits, with their paths (`layers.0.mlp.up_proj`).
@@ -178,17 +179,15 @@ impl Llama {
     /// - hidden `[.., D]`
     /// - output `[.., V]`
     pub fn logits<const N: usize>(&self, hidden: Tensor<N>) -> Tensor<N> {
-        self.lm_head.forward(hidden)
+        linear(&self.lm_head, hidden)
     }
 }
 
-/// True where a key is padding: `[B, 1, L, start + L]`; none where nothing is padded.
-fn padding_mask(pads: &[usize], start: usize, l: usize, device: &Device) -> Option<Tensor<4, Bool>> {
+/// True where a key is padding: `[B, keys]`; none where nothing is padded.
+fn padding(pads: &[usize], keys: usize, device: &Device) -> Option<Tensor<2, Bool>> {
     if pads.iter().all(|&p| p == 0) {
         return None;
     }
-    let keys = start + l;
-    let row: Vec<bool> = pads.iter().flat_map(|&p| (0..keys).map(move |k| k < p)).collect();
-    let mask = Tensor::<4, Bool>::from_data(TensorData::new(row, [pads.len(), 1, 1, keys]), device);
-    Some(mask.expand([pads.len(), 1, l, keys]))
+    let rows: Vec<bool> = pads.iter().flat_map(|&p| (0..keys).map(move |k| k < p)).collect();
+    Some(Tensor::from_data(TensorData::new(rows, [pads.len(), keys]), device))
 }

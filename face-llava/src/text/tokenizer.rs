@@ -121,7 +121,9 @@ impl Tokenizer {
             None => Vec::new(),
         };
         if !ids.starts_with(&before) {
-            return Err(Error::Tokenizer("a token straddles the beginning of an answer: its label would be wrong".into()));
+            return Err(Error::Tokenizer(
+                "a token straddles the beginning of an answer: its label would be wrong".into(),
+            ));
         }
         let labelled = |i| answer_at.is_some() && i >= before.len();
         out.extend(ids.iter().enumerate().map(|(i, id)| (PromptToken::Text(*id), labelled(i))));

@@ -78,14 +78,7 @@ impl Change {
         let (d, e) = (sin / self.scale, cos / self.scale);
         let flip = if self.mirror { -1.0 } else { 1.0 };
         // Out of the centre, mirrored, turned and scaled, back and shifted.
-        Affine([
-            flip * a,
-            b,
-            cx + sx - flip * a * cx - b * cy,
-            flip * d,
-            e,
-            cy + sy - flip * d * cx - e * cy,
-        ])
+        Affine([flip * a, b, cx + sx - flip * a * cx - b * cy, flip * d, e, cy + sy - flip * d * cx - e * cy])
     }
 
     pub fn picture(&self, picture: &RgbImage) -> RgbImage {
@@ -165,15 +158,8 @@ mod tests {
 
     #[test]
     fn nothing_asked_changes_nothing() {
-        let none = Augmentation {
-            degrees: 0.0,
-            scale: 0.0,
-            shift: 0.0,
-            mirror: false,
-            light: 0.0,
-            blur: 0.0,
-            erase: 0.0,
-        };
+        let none =
+            Augmentation { degrees: 0.0, scale: 0.0, shift: 0.0, mirror: false, light: 0.0, blur: 0.0, erase: 0.0 };
         let picture = RgbImage::from_fn(31, 20, |x, y| image::Rgb([x as u8, y as u8, 9]));
         assert_eq!(none.draw(&mut random(0, 0, 0)).picture(&picture), picture);
     }

@@ -112,7 +112,7 @@ pub fn media_of(records: &[Record], folder: &Path) -> Result<(Vec<TrainingMedia>
 fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<UnitLandmarks>, Error> {
     let sets = match field {
         LandmarksField::Points(sets) => sets.clone(),
-        LandmarksField::Path(path) => crate::data::read_landmarks(&folder.join(path))?,
+        LandmarksField::Path(path) => crate::data::read_landmarks(folder.join(path))?,
     };
     let unit = |set: Vec<[f32; 2]>| {
         let points: Vec<UnitPoint> = set.into_iter().map(|[x, y]| UnitPoint::new(x, y)).collect();

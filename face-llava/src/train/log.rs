@@ -62,8 +62,12 @@ impl Log {
 
     /// Draws the loss of every step and its running mean.
     pub fn draw(&self) -> Result<(), Error> {
-        let learnt: Vec<(f64, f64)> =
-            self.entries.iter().filter(|e| e.terms > 0 && e.loss.is_finite()).map(|e| (e.step as f64, e.loss)).collect();
+        let learnt: Vec<(f64, f64)> = self
+            .entries
+            .iter()
+            .filter(|e| e.terms > 0 && e.loss.is_finite())
+            .map(|e| (e.step as f64, e.loss))
+            .collect();
         let Some((last, _)) = learnt.last().copied() else { return Ok(()) };
         let highest = learnt.iter().map(|(_, loss)| *loss).fold(0.0, f64::max);
         let mut mean = learnt[0].1;

@@ -351,7 +351,7 @@ fn tower(
         epochs: recipe.tower_epochs,
         seed: recipe.seed,
         save_every: 200,
-        ..Optimization::new(4e-3, 64)
+        ..Optimization::new(3e-3, 64)
     };
     let folder = out.join("tower");
     let identity = json!({ "step": "tower", "recipe": recipe, "plan": plan });
@@ -384,7 +384,8 @@ fn accuracy(seen: &[usize], labels: &[usize]) -> String {
 fn inflate(image: &Tower, device: &Device) -> Result<Tower, Error> {
     let config = TowerConfig { frames: Some(FRAMES), ..image.config().clone() };
     let mut tensors = collect(image, |path| path.into());
-    for (name, shape) in collect(&config.init(device), |path| path.into()).into_iter().map(|(n, t)| (n, t.shape().to_vec()))
+    for (name, shape) in
+        collect(&config.init(device), |path| path.into()).into_iter().map(|(n, t)| (n, t.shape().to_vec()))
     {
         if let Some((layer, leaf)) = name.split_once(".temporal.") {
             // Fresh projections as the layer's own, an output of zero.
@@ -404,7 +405,8 @@ fn inflate(image: &Tower, device: &Device) -> Result<Tower, Error> {
 
 /// Clips of one picture each, drifting a little: the form of a clip, so that the decoder has met it.
 fn clips(recipe: &MiniRecipe, records: &[Record], split: &Path, folder: &Path) -> Result<Vec<Record>, Error> {
-    let drift = Augmentation { degrees: 2.0, scale: 0.02, shift: 0.02, light: 0.05, mirror: false, ..recipe.augmentation() };
+    let drift =
+        Augmentation { degrees: 2.0, scale: 0.02, shift: 0.02, light: 0.05, mirror: false, ..recipe.augmentation() };
     let drift = Augmentation { blur: 0.0, ..drift };
     let expressive: Vec<&Record> =
         records.iter().filter(|r| r.meta.as_ref().is_some_and(|m| m.task == Task::Expression)).collect();
@@ -412,7 +414,9 @@ fn clips(recipe: &MiniRecipe, records: &[Record], split: &Path, folder: &Path) -
     let mut out = Vec::new();
     for record in expressive.into_iter().step_by(step).take(recipe.clips) {
         let (media, _) = media_of(std::slice::from_ref(record), split)?;
-        let Some((media, points)) = media.first().and_then(|m| Some((m, m.landmarks.as_ref()?.first()?))) else { continue };
+        let Some((media, points)) = media.first().and_then(|m| Some((m, m.landmarks.as_ref()?.first()?))) else {
+            continue;
+        };
         let name = record.id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let clip = folder.join(&name);
         let opened = crate::Media::open(&media.path)?;

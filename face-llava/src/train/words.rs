@@ -36,7 +36,8 @@ pub fn learn_vocabulary(texts: &[String], size: usize) -> Result<Vec<u8>, Error>
     tokens.sort_by_key(|(_, id)| *id);
     let bytes = (0..=255_u8).map(|byte| format!("<0x{byte:02X}>"));
     let all = MARKERS.into_iter().map(str::to_owned).chain(bytes).chain(tokens.into_iter().map(|(t, _)| t.clone()));
-    let vocab: Value = all.enumerate().map(|(id, token)| (token, Value::from(id))).collect::<serde_json::Map<_, _>>().into();
+    let vocab: Value =
+        all.enumerate().map(|(id, token)| (token, Value::from(id))).collect::<serde_json::Map<_, _>>().into();
     let marker = |(id, content): (usize, &&str)| {
         json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true})
@@ -69,8 +70,12 @@ mod tests {
 
     #[test]
     fn what_was_learnt_comes_back_and_the_rest_is_spelt_in_bytes() {
-        let texts: Vec<String> =
-            ["the mouth is open", "the mouth is closed\nthe eyes are open"].iter().cycle().take(20).map(|t| (*t).into()).collect();
+        let texts: Vec<String> = ["the mouth is open", "the mouth is closed\nthe eyes are open"]
+            .iter()
+            .cycle()
+            .take(20)
+            .map(|t| (*t).into())
+            .collect();
         let json = learn_vocabulary(&texts, 320).unwrap();
         assert_eq!(json, learn_vocabulary(&texts, 320).unwrap());
         let tokenizer = Tokenizer::from_bytes(&json, 320, 1, 2).unwrap();

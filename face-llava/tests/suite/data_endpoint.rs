@@ -241,7 +241,9 @@ fn retry_after_is_honoured_and_a_second_run_finishes_what_failed() {
     let up = Arc::new(AtomicUsize::new(0));
     let server = Server::new({
         let up = up.clone();
-        move |n, body| if up.load(Ordering::SeqCst) == 0 { Reply::Raw(503, "x: y", String::new()) } else { good(n, body) }
+        move |n, body| {
+            if up.load(Ordering::SeqCst) == 0 { Reply::Raw(503, "x: y", String::new()) } else { good(n, body) }
+        }
     });
     let report = data::build(&chat(&set, "out", &server), |_| ()).unwrap();
     assert_eq!(report.rejected["endpoint"], 2);

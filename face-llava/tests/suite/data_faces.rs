@@ -15,8 +15,8 @@ fn rest() -> UnitLandmarks {
     }
     for i in 0..5 {
         let bow = [0.0, 0.02, 0.025, 0.02, 0.01][i];
-        p[17 + i] = [0.26 + 0.04 * i as f32, 0.32 - bow];
-        p[26 - i] = [0.74 - 0.04 * i as f32, 0.32 - bow];
+        p[17 + i] = [0.26 + 0.04 * i as f32, 0.34 - bow];
+        p[26 - i] = [0.74 - 0.04 * i as f32, 0.34 - bow];
     }
     for i in 0..4 {
         p[27 + i] = [0.5, 0.42 + 0.04 * i as f32];
@@ -24,15 +24,36 @@ fn rest() -> UnitLandmarks {
     for i in 0..5 {
         p[31 + i] = [0.45 + 0.025 * i as f32, 0.58];
     }
-    let eye = |x: f32| [[x, 0.42], [x + 0.04, 0.405], [x + 0.08, 0.405], [x + 0.12, 0.42], [x + 0.08, 0.435], [x + 0.04, 0.435]];
+    let eye = |x: f32| {
+        [[x, 0.42], [x + 0.04, 0.405], [x + 0.08, 0.405], [x + 0.12, 0.42], [x + 0.08, 0.435], [x + 0.04, 0.435]]
+    };
     p[36..42].copy_from_slice(&eye(0.30));
     p[42..48].copy_from_slice(&eye(0.58));
     let lips = [
-        [0.40, 0.70], [0.43, 0.685], [0.47, 0.68], [0.50, 0.685], [0.53, 0.68], [0.57, 0.685], [0.60, 0.70],
-        [0.57, 0.72], [0.53, 0.725], [0.50, 0.727], [0.47, 0.725], [0.43, 0.72],
+        [0.40, 0.70],
+        [0.43, 0.685],
+        [0.47, 0.68],
+        [0.50, 0.685],
+        [0.53, 0.68],
+        [0.57, 0.685],
+        [0.60, 0.70],
+        [0.57, 0.72],
+        [0.53, 0.725],
+        [0.50, 0.727],
+        [0.47, 0.725],
+        [0.43, 0.72],
     ];
     p[48..60].copy_from_slice(&lips);
-    let inner = [[0.41, 0.70], [0.46, 0.70], [0.50, 0.70], [0.54, 0.70], [0.59, 0.70], [0.54, 0.701], [0.50, 0.702], [0.46, 0.701]];
+    let inner = [
+        [0.41, 0.70],
+        [0.46, 0.70],
+        [0.50, 0.70],
+        [0.54, 0.70],
+        [0.59, 0.70],
+        [0.54, 0.701],
+        [0.50, 0.702],
+        [0.46, 0.701],
+    ];
     p[60..68].copy_from_slice(&inner);
     UnitLandmarks::new(p.map(|[x, y]| UnitPoint::new(x, y)))
 }
@@ -68,16 +89,23 @@ fn each_movement_is_told() {
     assert_eq!(open(0.03).action_units(), [25]);
     assert_eq!(open(0.12).action_units(), [25, 26]);
     assert_eq!(open(0.12).lips(), Lips::WideOpen);
-    let corners = |by: f32| changed(move |i, p| if [48, 54, 60, 64].contains(&i) { down(p, by) } else { p });
+    // Down, and out by half as much.
+    let corners = |by: f32| {
+        changed(move |i, p| match i {
+            48 | 60 => UnitPoint::new(p.x - by.abs() / 2.0, p.y + by),
+            54 | 64 => UnitPoint::new(p.x + by.abs() / 2.0, p.y + by),
+            _ => p,
+        })
+    };
     assert_eq!(corners(-0.05).action_units(), [12]);
     assert_eq!(corners(-0.05).attributes(), ["Smiling"]);
-    assert_eq!(corners(0.08).corners(), Level::Low);
+    assert_eq!(corners(0.05).corners(), Level::Low);
     let brows = |by: f32| changed(move |i, p| if (17..27).contains(&i) { down(p, by) } else { p });
     assert_eq!(brows(-0.08).action_units(), [1, 2]);
     assert_eq!(brows(-0.08).attributes(), ["Arched_Eyebrows"]);
     let knit = changed(|i, p| match i {
-        17..22 => UnitPoint::new(p.x + 0.05, p.y + 0.06),
-        22..27 => UnitPoint::new(p.x - 0.05, p.y + 0.06),
+        17..22 => down(p, 0.02 + 0.01 * (i - 17) as f32),
+        22..27 => down(p, 0.02 + 0.01 * (26 - i) as f32),
         _ => p,
     });
     assert_eq!(knit.action_units(), [4]);

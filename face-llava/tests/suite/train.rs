@@ -169,7 +169,8 @@ fn lost_metrics_and_a_disk_that_refuses_lose_nothing_else() {
 
 /// A record about the photograph's crop.
 fn record(id: &str, answer: &str, image: &Path) -> Record {
-    let points: Vec<[f32; 2]> = serde_json::from_value(fixture_json("tiny-simple/photo.json")["landmarks_68_normalised"].clone()).unwrap();
+    let points: Vec<[f32; 2]> =
+        serde_json::from_value(fixture_json("tiny-simple/photo.json")["landmarks_68_normalised"].clone()).unwrap();
     let say = |from, value: &str| Message { from, value: value.into() };
     Record {
         id: id.into(),
@@ -234,11 +235,8 @@ fn labels_are_those_of_the_reference() {
         let numbers = |key: &str| -> Vec<i64> {
             train[key][sample].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect()
         };
-        let ids: Vec<i64> = example
-            .tokens
-            .iter()
-            .map(|t| if let PromptToken::Text(id) = t { i64::from(*id) } else { -200 })
-            .collect();
+        let ids: Vec<i64> =
+            example.tokens.iter().map(|t| if let PromptToken::Text(id) = t { i64::from(*id) } else { -200 }).collect();
         let n = ids.len();
         assert_eq!(ids, numbers("input_ids")[..n], "sample {sample}");
         let labels: Vec<i64> = ids.iter().zip(&example.labelled).map(|(id, on)| if *on { *id } else { -100 }).collect();
@@ -367,8 +365,7 @@ fn an_exported_model_is_the_model_under_upstream_names() {
     let out = folder.path().join("exported");
     let (model, dir) = (model(), open_dir());
     let tokenizer = dir.tokenizer_json().unwrap();
-    let about =
-        face_llava::train::Description { config: dir.config(), parts: &dir.parts(), tokenizer: &tokenizer };
+    let about = face_llava::train::Description { config: dir.config(), parts: &dir.parts(), tokenizer: &tokenizer };
     face_llava::train::export(&model.network, &about, &out, burn::tensor::FloatDType::F32).unwrap();
     let again = face_llava::ModelDir::open(&out).unwrap();
     let same: &FaceLlavaConfig = again.config();

@@ -14,7 +14,8 @@ use super::super::options::{CropName, DeviceOption};
 use super::super::{Failure, Outcome, complain, say};
 
 #[derive(Args)]
-#[command(after_help = "The manifest is CSV or a JSON list of objects with the columns image or video (a path beside it),
+#[command(
+    after_help = "The manifest is CSV or a JSON list of objects with the columns image or video (a path beside it),
 expression, action_units, attributes, age, deepfake (real or fake), and optionally id, person,
 source and licence.
 
@@ -24,7 +25,8 @@ Examples:
   face-llava data build labels.csv --out dataset --shard 0/4
   face-llava data build labels.csv --out dataset --endpoint http://localhost:8000/v1 --model qwen-vl --rater-model qwen-vl
 
-Exit codes: 0 done, 1 an error, or a build without a single record; rejected items are in rejected.jsonl.")]
+Exit codes: 0 done, 1 an error, or a build without a single record; rejected items are in rejected.jsonl."
+)]
 pub(super) struct Arguments {
     /// Labelled manifest, CSV or JSON
     #[arg(value_name = "MANIFEST")]
@@ -81,7 +83,9 @@ pub(super) struct Arguments {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Who writes and rates the answers (by default sentences from labels and geometry, not rated)")]
+#[command(
+    next_help_heading = "Who writes and rates the answers (by default sentences from labels and geometry, not rated)"
+)]
 struct AnnotatorOptions {
     /// Base address of a chat-completions endpoint, as https://host/v1
     #[arg(long, value_name = "URL")]

@@ -109,14 +109,17 @@ impl Chat {
     fn usage(&self, usage: &Value) -> Usage {
         let count = |key: &str| usage[key].as_u64().unwrap_or(0);
         let (prompt_tokens, completion_tokens) = (count("prompt_tokens"), count("completion_tokens"));
-        let cost = prompt_tokens as f64 * self.options.prompt_price
-            + completion_tokens as f64 * self.options.completion_price;
+        let cost =
+            prompt_tokens as f64 * self.options.prompt_price + completion_tokens as f64 * self.options.completion_price;
         Usage { requests: 1, prompt_tokens, completion_tokens, cost: cost / 1e6 }
     }
 
     fn name(&self, prompt: &str) -> String {
         let o = &self.options;
-        format!("chat {} at {} (temperature {}, {} tokens, prompt {prompt})", o.model, o.url, o.temperature, o.max_tokens)
+        format!(
+            "chat {} at {} (temperature {}, {} tokens, prompt {prompt})",
+            o.model, o.url, o.temperature, o.max_tokens
+        )
     }
 }
 

@@ -7,16 +7,17 @@ mod key;
 mod offline;
 pub(crate) mod prompts;
 mod replay;
+mod usage;
 mod words;
 
 pub(crate) use cache::Cached;
 pub use chat::{Chat, ChatOptions};
 pub use offline::Offline;
 pub use replay::Replay;
+pub use usage::{Priced, Usage};
 
 use image::RgbImage;
 use landmarks::UnitLandmarks;
-use serde::{Deserialize, Serialize};
 
 use super::blend::Blend;
 use super::geometry::Measures;
@@ -49,46 +50,6 @@ pub struct Request<'a> {
     pub blend: Option<&'a Blend>,
     /// For choices of words.
     pub seed: u64,
-}
-
-/// What a written answer or a rating took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Requests that were answered.
-    pub requests: u64,
-    /// Tokens sent.
-    pub prompt_tokens: u64,
-    /// Tokens received.
-    pub completion_tokens: u64,
-    /// What they cost, in the currency of the prices given.
-    pub cost: f64,
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.prompt_tokens += other.prompt_tokens;
-        self.completion_tokens += other.completion_tokens;
-        self.cost += other.cost;
-    }
-}
-
-/// Something and what it took. `paid` is what this process caused: nothing where a cache answered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Priced<T> {
-    /// What was made.
-    pub value: T,
-    /// What it took when it was made.
-    pub usage: Usage,
-    /// What it took now.
-    pub paid: Usage,
-}
-
-impl<T> Priced<T> {
-    /// Something that cost nothing.
-    pub fn free(value: T) -> Self {
-        Self { value, usage: Usage::default(), paid: Usage::default() }
-    }
 }
 
 /// Writes answers. Shared by the workers.

@@ -37,7 +37,8 @@ fn form<'a>(request: &Request<'_>, forms: &[&'a str]) -> &'a str {
 /// A sentence about the face.
 fn seen(request: &Request<'_>) -> String {
     let [a, b] = observations(&request.measures);
-    let form = form(request, &["{A} and {b}.", "{A}, while {b}.", "In this face {a} and {b}.", "It shows that {a} and {b}."]);
+    let form =
+        form(request, &["{A} and {b}.", "{A}, while {b}.", "In this face {a} and {b}.", "It shows that {a} and {b}."]);
     form.replace("{A}", &capital(a)).replace("{a}", a).replace("{b}", b)
 }
 
@@ -65,7 +66,8 @@ fn action_units(request: &Request<'_>) -> String {
 fn attributes(request: &Request<'_>) -> String {
     let words: Vec<String> = request.labels.iter().map(|l| l.replace('_', " ").to_lowercase()).collect();
     let first = if words.is_empty() { "No listed attribute stands out".into() } else { capital(&words.join(", ")) };
-    let form = form(request, &["{first}; {turn} and {light}.", "{first}; {light} and {turn}.", "{first}; {turn}, {light}."]);
+    let form =
+        form(request, &["{first}; {turn} and {light}.", "{first}; {light} and {turn}.", "{first}; {turn}, {light}."]);
     let form = form.replace("{first}", &first);
     form.replace("{turn}", turn(&request.measures)).replace("{light}", light(&request.light))
 }

@@ -35,12 +35,7 @@ const fn beginning(task: Task) -> &'static str {
 
 /// System and user text for an answer.
 pub(super) fn annotate(request: &Request<'_>) -> (&'static str, String) {
-    let text = format!(
-        "Label: {}\nQuestion: {}\n{}",
-        label(request),
-        request.question,
-        beginning(request.task)
-    );
+    let text = format!("Label: {}\nQuestion: {}\n{}", label(request), request.question, beginning(request.task));
     (ANNOTATE, text)
 }
 

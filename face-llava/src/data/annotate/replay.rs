@@ -48,7 +48,8 @@ impl Replay {
         let (mut texts, mut ratings) = (HashMap::new(), HashMap::new());
         let lines = bytes.split(|b| *b == b'\n').zip(1..).filter(|(line, _)| !line.trim_ascii().is_empty());
         for (line, number) in lines {
-            let fail = |source| DataError::Record { place: Place { path: path.into(), number, unit: Unit::Line }, source };
+            let fail =
+                |source| DataError::Record { place: Place { path: path.into(), number, unit: Unit::Line }, source };
             let line: Line = serde_json::from_slice(line).map_err(fail)?;
             let Some(name) = line.key.or(line.id) else {
                 return Err(fail(serde::de::Error::missing_field("id")).into());

@@ -26,8 +26,11 @@ pub enum RaterChoice {
     Replay(PathBuf),
 }
 
+/// Who writes, and who rates if anybody does.
+type Voices = (Box<dyn Annotator>, Option<Box<dyn Rater>>);
+
 /// Opens what the options name; what costs something lies behind a cache.
-pub(super) fn open(options: &BuildOptions) -> Result<(Box<dyn Annotator>, Option<Box<dyn Rater>>), crate::Error> {
+pub(super) fn open(options: &BuildOptions) -> Result<Voices, crate::Error> {
     let folder = options.cache.clone().unwrap_or_else(|| options.out.join("cache"));
     let annotator: Box<dyn Annotator> = match &options.annotator {
         AnnotatorChoice::Offline => Box::new(Offline),

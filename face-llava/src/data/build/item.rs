@@ -129,7 +129,7 @@ impl Workshop<'_> {
     ) -> Result<(), DataError> {
         let looked = match &row.content {
             Err(fault) => Err((ItemFault::Row(fault.clone()), None)),
-            Ok(content) => self.look.at(content).map(|(seen, digest)| (content, seen, digest)),
+            Ok(content) => self.look.at(content).map(|(seen, digest)| (content, seen, digest)).map_err(|fault| *fault),
         };
         let (content, seen, digest) = match looked {
             Ok(looked) => looked,

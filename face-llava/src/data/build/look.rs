@@ -44,6 +44,9 @@ pub(super) struct Look {
 
 type Found = (Vec<RgbImage>, Vec<UnitLandmarks>, bool);
 
+/// Why a row shows no usable face, and the digest of its input where that could be read.
+type Unseen = Box<(ItemFault, Option<String>)>;
+
 impl Look {
     pub fn new(options: &BuildOptions) -> Result<Self, landmarks::Error> {
         let device: &Device = &options.device;
@@ -59,13 +62,13 @@ impl Look {
     }
 
     /// The face of a row and the digest of the input's bytes; the digest also where the face is rejected.
-    pub fn at(&self, row: &Row) -> Result<(Seen, String), (ItemFault, Option<String>)> {
+    pub fn at(&self, row: &Row) -> Result<(Seen, String), Unseen> {
         let mut digest = None;
         let seen = quietly(|| self.seen(row, &mut digest)).unwrap_or(Err(ItemFault::Internal));
         match (seen, digest) {
             (Ok(seen), Some(digest)) => Ok((seen, digest)),
-            (Ok(_), None) => Err((ItemFault::Internal, None)),
-            (Err(fault), digest) => Err((fault, digest)),
+            (Ok(_), None) => Err(Box::new((ItemFault::Internal, None))),
+            (Err(fault), digest) => Err(Box::new((fault, digest))),
         }
     }
 

@@ -36,7 +36,9 @@ impl Labels {
     pub fn names(&self, task: Task) -> Option<Vec<String>> {
         match task {
             Task::Expression => self.expression.as_ref().map(|e| vec![e.clone()]),
-            Task::ActionUnits => self.action_units.as_ref().map(|units| units.iter().map(|n| format!("AU{n}")).collect()),
+            Task::ActionUnits => {
+                self.action_units.as_ref().map(|units| units.iter().map(|n| format!("AU{n}")).collect())
+            }
             Task::Attributes => self.attributes.clone(),
             Task::Age => self.age.map(|years| vec![years.to_string()]),
             Task::Deepfake => self.fake.map(|fake| vec![if fake { "fake" } else { "real" }.into()]),

@@ -158,10 +158,10 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, crate::Error> {
         let bytes = landmarks::picture::read_file(path, MAX_MANIFEST)?;
         let table = table::read(path, &bytes)?;
-        let ignored = check_columns(path, &table.columns)?;
         if table.rows.is_empty() {
             return Err(DataError::Empty { path: path.into() }.into());
         }
+        let ignored = check_columns(path, &table.columns)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut first: HashMap<String, Place> = HashMap::new();
         let rows = table.rows.into_iter().map(|(place, cells)| {

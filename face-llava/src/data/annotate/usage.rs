@@ -1,0 +1,67 @@
+//! What answers and ratings took: requests, tokens, money.
+
+use serde::{Deserialize, Serialize};
+
+/// What a written answer or a rating took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Tokens sent.
+    pub prompt_tokens: u64,
+    /// Tokens received.
+    pub completion_tokens: u64,
+    /// What they cost, in the currency of the prices given.
+    #[serde(with = "exact")]
+    pub cost: f64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cost += other.cost;
+    }
+}
+
+/// Something and what it took. `paid` is what this process caused: nothing where a cache answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Priced<T> {
+    /// What was made.
+    pub value: T,
+    /// What it took when it was made.
+    pub usage: Usage,
+    /// What it took now.
+    pub paid: Usage,
+}
+
+impl<T> Priced<T> {
+    /// Something that cost nothing.
+    pub fn free(value: T) -> Self {
+        Self { value, usage: Usage::default(), paid: Usage::default() }
+    }
+}
+
+/// Money as text: a JSON number may come back a hair apart, and with it the manifest's bytes. Numbers are read as well.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Amount {
+        Text(String),
+        Number(f64),
+    }
+
+    pub fn serialize<S: Serializer>(cost: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(cost)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Amount::deserialize(from)? {
+            Amount::Text(text) => text.parse().map_err(D::Error::custom),
+            Amount::Number(number) => Ok(number),
+        }
+    }
+}
