@@ -199,14 +199,15 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
     let mut now = run.identity.clone();
     now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
     let path = run.folder.join(SETTINGS);
+    let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
     if let Ok(bytes) = fs::read(&path) {
-        let was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        // Both as read from text, which may round numbers.
+        let [was, now]: [Value; 2] = [&bytes, &text].map(|json| serde_json::from_slice(json).unwrap_or_default());
         let difference = differences(&was, &now).join("; ");
         if !difference.is_empty() {
             return Err(TrainError::SettingsChanged { path: run.folder.into(), difference }.into());
         }
     } else {
-        let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
         write_bytes(&path, &text)?;
     }
     Ok(lock)

@@ -66,7 +66,7 @@ impl Objective for Points {
 const CLEAN: Points = Points { poisoned: |_| false, batch: 8 };
 
 fn settings() -> Optimization {
-    Optimization { epochs: 5, save_every: 3, seed: 1, ..Optimization::new(0.1, 8) }
+    Optimization { epochs: 5, save_every: 3, seed: 1, ..Optimization::new(0.3, 8) }
 }
 
 fn fit(points: &Points, folder: &Path, settings: &Optimization, stop_at: Option<usize>) -> Result<Vec<f32>, Error> {
@@ -141,7 +141,7 @@ fn other_settings_are_refused_with_the_difference() {
     fit(&CLEAN, folder.path(), &settings(), Some(4)).unwrap();
     let other = Optimization { learning_rate: 0.2, ..settings() };
     let error = fit(&CLEAN, folder.path(), &other, None).unwrap_err().to_string();
-    assert!(error.contains("optimization.learning_rate: 0.1 -> 0.2"), "{error}");
+    assert!(error.contains("optimization.learning_rate: 0.3 -> 0.2"), "{error}");
     let bad = Optimization { epochs: 0, ..settings() };
     assert!(fit(&CLEAN, folder.path(), &bad, None).is_err());
 }
@@ -248,18 +248,18 @@ fn labels_are_those_of_the_reference() {
 #[test]
 fn eight_records_are_learnt_by_heart() {
     let folder = tempfile::tempdir().unwrap();
-    let (lessons, network) = lessons(&records(8), folder.path());
-    let lessons = lessons.unwrap();
-    let settings = Optimization { epochs: 30, ..Optimization::new(5e-3, 4) };
-    let mut last = f64::MAX;
+    // The same picture throughout: the questions tell the answers apart.
+    let mut all = records(8);
+    for (i, record) in all.iter_mut().enumerate() {
+        record.conversations[0].value = format!("<image>\nQuestion {}?", ["one", "two", "three", "four"][i % 4]);
+    }
+    let (lessons, network) = lessons(&all, folder.path());
+    let settings = Optimization { epochs: 60, ..Optimization::new(1e-2, 4) };
     let run = Run { folder: folder.path(), settings: &settings, identity: json!({}), stop_at: None };
-    // The pictures are the same, so only as many answers can be told apart as there are questions: here one.
-    let same: Vec<Record> = (0..8).map(|i| record(&i.to_string(), "A smiling face.", &crop())).collect();
-    drop(lessons);
-    let (same, _) = self::lessons(&same, folder.path());
-    train(&same.unwrap(), network, |path| Trains::AllButTowers.contains(path), &cpu(), &run, &mut |p| last = p.loss)
-        .unwrap();
-    assert!(last < 0.05, "{last}");
+    let mut last = [f64::MAX; 2];
+    let trained = |path: &str| Trains::AllButTowers.contains(path);
+    train(&lessons.unwrap(), network, trained, &cpu(), &run, &mut |p| last = [last[1], p.loss]).unwrap();
+    assert!(last[0].max(last[1]) < 0.05, "{last:?}");
 }
 
 #[test]
