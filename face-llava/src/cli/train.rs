@@ -76,6 +76,9 @@ pub(crate) struct Arguments {
     /// Wording of the prompts: as the authors train, or as their inference asks
     #[arg(long, value_enum, default_value = "training")]
     template: TemplateName,
+    /// Compute cheap intermediate values again instead of keeping them: less memory, more time
+    #[arg(long)]
+    gradient_checkpointing: bool,
     /// Print the first example's tokens and labels, and train nothing
     #[arg(long)]
     dry_run: bool,
@@ -179,7 +182,11 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         bad_budget: arguments.bad_budget,
         seed: arguments.seed,
     };
-    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &device.device)?;
+    let mut on = device.device.clone().autodiff();
+    if arguments.gradient_checkpointing {
+        on = on.gradient_checkpointing();
+    }
+    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &on)?;
     if arguments.dry_run {
         return dry_run(&lessons, &tokenizer);
     }
@@ -191,7 +198,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let bar = bar();
     let trains = stage.trains.clone();
     let trained = |path: &str| trains.contains(path);
-    let mut network = train(&lessons, network, trained, &device.device, &run, &mut |p| show(&bar, p))?;
+    let mut network = train(&lessons, network, trained, &on, &run, &mut |p| show(&bar, p))?;
     bar.finish_and_clear();
     complain(&format!("{} values were trained", trained_values(&network)));
     if name == StageName::Lora {

@@ -1,8 +1,11 @@
 //! One training step on the autodiff device against PyTorch's autograd.
 
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::Tensor;
+use face_llava::text::PromptToken;
+use face_llava::train::{Example, Loss, answer_loss};
 use face_llava::{FaceLlava, LoadOptions};
 use frgca::Fusion;
+use serde_json::Value;
 
 use crate::{device, error, json, open_dir, reference, tensor, values};
 
@@ -22,34 +25,18 @@ fn loss_and_gradients_match() {
     let tower = network.image_tower.as_ref().unwrap().images(pixels).detach();
     let features = network.fusion.as_ref().unwrap().fuse(network.projector.forward(tower), landmarks).unwrap();
 
-    // Each sample's embeddings and, for each position, the token that comes next where it is part of the answer.
-    let (mut total, mut count) = (Tensor::<1>::zeros([1], &device), 0);
-    for sample in 0..2 {
-        let (mut parts, mut labels) = (Vec::new(), Vec::new());
-        let inputs = train["input_ids"][sample].as_array().unwrap().iter();
-        for (id, label) in inputs.zip(train["labels"][sample].as_array().unwrap()) {
-            if id.as_i64() == Some(-200) {
-                parts.push(features.clone().narrow(0, sample, 1).squeeze_dim(0));
-                labels.extend([-100; 256]);
-            } else {
-                parts.push(network.decoder.embed(&[id.as_u64().unwrap() as u32]));
-                labels.push(label.as_i64().unwrap());
-            }
-        }
-        let embeddings = Tensor::<2>::cat(parts, 0).unsqueeze::<3>();
-        let logits = network.decoder.logits(network.decoder.forward_full(embeddings)).squeeze_dim::<2>(0);
-        let answered: Vec<(i32, i32)> =
-            (0..labels.len() - 1).filter(|&i| labels[i + 1] >= 0).map(|i| (i as i32, labels[i + 1] as i32)).collect();
-        let n = answered.len();
-        let ints = |f: fn(&(i32, i32)) -> i32| {
-            let v: Vec<i32> = answered.iter().map(f).collect();
-            Tensor::<1, Int>::from_data(TensorData::new(v, [n]), &device)
+    let examples = [0, 1].map(|sample| {
+        let pairs =
+            train["input_ids"][sample].as_array().unwrap().iter().zip(train["labels"][sample].as_array().unwrap());
+        let place = |(id, label): (&Value, &Value)| match id.as_i64().unwrap() {
+            -200 => (PromptToken::Media(0), false),
+            id => (PromptToken::Text(id as u32), label.as_i64().unwrap() >= 0),
         };
-        let scores = activation::log_softmax(logits.select(0, ints(|a| a.0)), 1);
-        total = total - scores.gather(1, ints(|a| a.1).reshape([n, 1])).sum();
-        count += n;
-    }
-    let loss = total / count as f32;
+        let (tokens, labelled) = pairs.map(place).unzip();
+        Example { id: sample.to_string(), tokens, labelled }
+    });
+    let Loss { sum, terms } = answer_loss(network, &examples.each_ref(), Some(features));
+    let loss = sum / terms as f32;
     let expected = train["loss"].as_f64().unwrap() as f32;
     let found = loss.clone().into_scalar::<f32>();
     assert!((found - expected).abs() < LOSS, "{found} {expected}");

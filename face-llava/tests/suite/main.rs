@@ -10,6 +10,7 @@ mod data;
 mod data_endpoint;
 #[cfg(feature = "data")]
 mod data_faces;
+#[cfg(feature = "train")]
 mod gradients;
 mod labels;
 mod model_dirs;

@@ -117,7 +117,12 @@ impl Assembly<'_> {
             },
             "inputs": { "count": tally.inputs, "sha256": inputs },
             "prompts": { "annotate": prompts::annotate_digest(), "rate": prompts::rate_digest() },
-            "usage": tally.usage,
+            "usage": {
+                "requests": tally.usage.requests,
+                "prompt_tokens": tally.usage.prompt_tokens,
+                "completion_tokens": tally.usage.completion_tokens,
+                "cost": tally.usage.cost,
+            },
             "counts": {
                 "items": self.source.rows.len() * self.tasks.len(),
                 "kept": tally.kept.values().sum::<usize>(),
