@@ -1,9 +1,11 @@
 //! Points in files of their own: JSON, or the authors' NumPy arrays.
 
+use std::io;
 use std::path::Path;
 
 use landmarks::picture::read_file;
 use landmarks::{CROP, POINT_COUNT};
+use npyz::{NpyFile, Order};
 
 use super::error::DataError;
 
@@ -40,33 +42,28 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Vec<[f32; 2]>>, crat
     Ok(sets)
 }
 
-/// The numbers of a little-endian C-ordered array.
+/// The numbers of an array of floats or integers.
 fn numpy(bytes: &[u8]) -> Result<Vec<f32>, String> {
-    let cut = || "the NumPy file ends early".to_owned();
-    let (length, start) = match bytes.get(6).ok_or_else(cut)? {
-        1 => (u16::from_le_bytes(array(bytes, 8).ok_or_else(cut)?) as usize, 10),
-        _ => (u32::from_le_bytes(array(bytes, 8).ok_or_else(cut)?) as usize, 12),
-    };
-    let end = start + length;
-    let header = String::from_utf8_lossy(bytes.get(start..end).ok_or_else(cut)?);
-    let field = |key: &str| Some(header.split_once(&format!("'{key}':"))?.1.trim_start());
-    if field("fortran_order").is_some_and(|v| v.starts_with("True")) {
-        return Err("a NumPy array in Fortran order; save it with numpy.ascontiguousarray".into());
+    let array = NpyFile::new(bytes).map_err(|e| e.to_string())?;
+    if array.order() == Order::Fortran && array.shape().len() > 1 {
+        return Err("an array in Fortran order; save it with numpy.ascontiguousarray".into());
     }
-    let kind = field("descr").and_then(|v| v.trim_start_matches('\'').split('\'').next()).unwrap_or_default();
-    let data = &bytes[end..];
-    let whole = |size: usize| if data.len().is_multiple_of(size) { Ok(()) } else { Err(cut()) };
-    match kind {
-        "<f4" => whole(4).map(|()| data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-        "<f8" => whole(8).map(|()| data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()),
-        "<i4" => whole(4).map(|()| data.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b) as f32).collect()),
-        "<i8" => whole(8).map(|()| data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f32).collect()),
-        other => Err(format!("a NumPy array of {other:?}; expected <f4, <f8, <i4 or <i8")),
+    let array = match array.try_data::<f32>() {
+        Ok(values) => return all(values, |v| v),
+        Err(array) => array,
+    };
+    let array = match array.try_data::<f64>() {
+        Ok(values) => return all(values, |v| v as f32),
+        Err(array) => array,
+    };
+    match array.try_data::<i64>() {
+        Ok(values) => all(values, |v| v as f32),
+        Err(array) => Err(format!("an array of {}; expected f4, f8 or i8", array.dtype().descr())),
     }
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at + N)?.try_into().ok()
+fn all<T>(values: impl Iterator<Item = io::Result<T>>, to: impl Fn(T) -> f32) -> Result<Vec<f32>, String> {
+    values.map(|v| v.map(&to).map_err(|e| e.to_string())).collect()
 }
 
 #[cfg(test)]

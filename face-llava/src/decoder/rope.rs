@@ -1,6 +1,7 @@
 //! Rotary positions, rotating halves of a head against each other (the pairing of published Llama weights).
 
 use burn::tensor::{Tensor, TensorData};
+use face_encoder::ops::rotate_halves;
 
 use super::LlamaConfig;
 
@@ -40,8 +41,6 @@ impl Rope {
     /// # Shapes
     /// - x `[B, H, L, d]`, output the same
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let (a, b) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
-        x * self.cos.clone() + Tensor::cat(vec![b.neg(), a], 3) * self.sin.clone()
+        rotate_halves(x, &self.cos, &self.sin)
     }
 }

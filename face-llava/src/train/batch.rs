@@ -1,6 +1,7 @@
 //! Several examples as one input of the network, and the loss of what it says.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use face_encoder::ops::cross_entropy;
 use frgca::Fusion;
 
 use super::{Example, Loss};
@@ -16,7 +17,7 @@ struct Layout {
     /// Places whose next token is part of an answer.
     asked: Vec<i32>,
     /// Those next tokens.
-    answers: Vec<i32>,
+    answers: Vec<Option<u32>>,
     sequences: usize,
     length: usize,
 }
@@ -39,7 +40,7 @@ impl Layout {
                         // The first token of all is asked for by nothing.
                         if *labelled && rows.len() > begin {
                             asked.push(rows.len() as i32 - 1);
-                            answers.push(*id as i32);
+                            answers.push(Some(*id));
                         }
                         rows.push(next_text);
                         next_text += 1;
@@ -74,9 +75,7 @@ impl Layout {
         let embeddings = table.select(0, ints(&self.rows, &device)).reshape([self.sequences, self.length, d]);
         let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
         let logits = decoder.logits(hidden.select(0, ints(&self.asked, &device)));
-        let scores = activation::log_softmax(logits, 1);
-        let said = scores.gather(1, ints(&self.answers, &device).reshape([terms, 1]));
-        Loss { sum: said.sum().neg(), terms }
+        Loss { sum: cross_entropy(logits, &self.answers), terms }
     }
 }
 

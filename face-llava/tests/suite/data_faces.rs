@@ -1,8 +1,11 @@
 //! What points and pixels tell, and what self-blending changes.
 
+use face_llava::data::annotate::{Offline, Request};
 use face_llava::data::blend::Blend;
 use face_llava::data::geometry::{Eyes, Level, Lips, Measures, Turn};
 use face_llava::data::light::Light;
+use face_llava::data::{Annotator, LabelOrigin};
+use face_llava::{ACTION_UNITS, ATTRIBUTES, EXPRESSIONS, Task};
 use image::{Rgb, RgbImage};
 use landmarks::{UnitLandmarks, UnitPoint};
 
@@ -194,4 +197,41 @@ fn light_is_measured() {
     let sharp = RgbImage::from_fn(128, 128, |x, y| Rgb([if (x / 4 + y / 4) % 2 == 0 { 60 } else { 190 }; 3]));
     assert!(!Light::new(&sharp).is_blurry());
     assert!(Light::new(&image::imageops::blur(&sharp, 6.0)).is_blurry());
+}
+
+/// Answers to every label, in every form.
+#[test]
+fn offline_answers_say_their_label_and_no_other() {
+    let face = [textured(true)];
+    let (points, light) = ([rest()], Light::new(&face[0]));
+    let blend = Blend::draw(0, "x");
+    let smile = changed(|i, p| if [48, 54, 60, 64].contains(&i) { down(p, -0.12) } else { p });
+    let mut cases: Vec<(Task, Vec<String>)> = Vec::new();
+    cases.extend(EXPRESSIONS.map(|e| (Task::Expression, vec![e.to_owned()])));
+    cases.extend(ACTION_UNITS.map(|(n, _)| (Task::ActionUnits, vec![format!("AU{n}")])));
+    cases.extend(ATTRIBUTES.map(|a| (Task::Attributes, vec![a.to_owned()])));
+    cases.extend([0, 1, 34, 101].map(|years| (Task::Age, vec![years.to_string()])));
+    cases.extend(["real", "fake"].map(|l| (Task::Deepfake, vec![l.to_owned()])));
+    cases.extend([Task::ActionUnits, Task::Attributes].map(|task| (task, Vec::new())));
+    cases.push((Task::ActionUnits, ["AU1", "AU2", "AU25", "AU26"].map(str::to_owned).into()));
+    cases.push((Task::Attributes, ATTRIBUTES.map(str::to_owned).into()));
+    for (task, labels) in &cases {
+        for n in 0..20 {
+            let request = Request {
+                id: &format!("row{n}#{}", task.name()),
+                task: *task,
+                question: task.questions()[0],
+                labels,
+                origin: LabelOrigin::Human,
+                frames: &face,
+                points: &points,
+                measures: if n % 2 == 0 { smile } else { Measures::new(&points[0], 1.0).unwrap() },
+                light,
+                blend: (n % 3 == 0).then_some(&blend),
+                seed: 0,
+            };
+            let answer = Offline.annotate(&request).unwrap().value;
+            assert_eq!(task.labels_of(&answer).as_ref(), Some(labels), "{answer}");
+        }
+    }
 }

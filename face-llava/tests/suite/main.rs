@@ -10,6 +10,8 @@ mod data;
 mod data_endpoint;
 #[cfg(feature = "data")]
 mod data_faces;
+#[cfg(feature = "data")]
+mod data_files;
 #[cfg(feature = "train")]
 mod gradients;
 mod labels;
