@@ -1,6 +1,5 @@
 //! A model's folder: configuration, tokenizer, weights, and where its towers are.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -97,8 +96,6 @@ pub struct ModelDir {
     pub(crate) weights: Weights,
     pub(crate) image_tower: Option<TowerFiles>,
     pub(crate) video_tower: Option<TowerFiles>,
-    /// Where the model lies in the program itself.
-    tokenizer: Option<&'static [u8]>,
 }
 
 impl ModelDir {
@@ -130,27 +127,6 @@ impl ModelDir {
             path: path.into(),
             config,
             weights,
-            tokenizer: None,
-        })
-    }
-
-    /// The small trained model inside the program: for trying everything out, see docs/model-card.md.
-    ///
-    /// # Errors
-    /// Only if the program was built from damaged files.
-    #[cfg(feature = "mini")]
-    pub fn mini() -> Result<Self, Error> {
-        let config = FaceLlavaConfig::from_json(include_str!("../weights/mini/config.json"))?;
-        let tower = |kind, json: &str| -> Result<Option<TowerFiles>, Error> {
-            Ok(Some(TowerFiles { kind, config: TowerConfig::from_json(json, config.select_layer)?, own: None }))
-        };
-        Ok(Self {
-            path: PathBuf::from("mini"),
-            weights: Weights::from_static("mini", include_bytes!("../weights/mini/model.safetensors"))?,
-            image_tower: tower(Kind::Image, include_str!("../weights/mini/LanguageBind_Image/config.json"))?,
-            video_tower: tower(Kind::Video, include_str!("../weights/mini/LanguageBind_Video_merge/config.json"))?,
-            config,
-            tokenizer: Some(include_bytes!("../weights/mini/tokenizer.json")),
         })
     }
 
@@ -191,13 +167,10 @@ impl ModelDir {
     ///
     /// # Errors
     /// [`Error::ModelDir`] where it is missing.
-    pub fn tokenizer_json(&self) -> Result<Cow<'static, [u8]>, Error> {
-        if let Some(embedded) = self.tokenizer {
-            return Ok(embedded.into());
-        }
+    pub fn tokenizer_json(&self) -> Result<Vec<u8>, Error> {
         let file = self.path.join("tokenizer.json");
         if file.exists() {
-            return Ok(read_file(&file, MAX_TOKENIZER)?.into());
+            return Ok(read_file(&file, MAX_TOKENIZER)?);
         }
         let what = if self.path.join("tokenizer.model").exists() {
             "only tokenizer.model is here; transformers' LlamaTokenizerFast.from_pretrained(DIR).save_pretrained(DIR) \

@@ -111,7 +111,7 @@ pub(crate) enum CropName {
     Authors,
     /// Centred with a margin, black beyond the border
     Centered,
-    /// Turned and scaled so that eyes and mouth lie in fixed places, as the small model inside wants it
+    /// Turned and scaled so that eyes and mouth lie in fixed places, as models of the `mini` recipe want it
     Aligned,
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use face_llava::data::{
-    self, BuildOptions, DataError, Faces, Fractions, LabelOrigin, LandmarksField, Record, Shard, Split, read_records,
+    self, BuildOptions, DataError, Faces, Fractions, LabelOrigin, LandmarksField, Shard, read_records,
 };
 use face_llava::{Error, Task};
 use image::RgbImage;
@@ -90,11 +90,6 @@ fn assert_same(a: &Path, b: &Path) {
         assert!(b[name] == *bytes, "{name} differs");
     }
     assert!(a.contains_key("records.json") && a.contains_key("manifest.json") && a.contains_key("rejected.jsonl"));
-}
-
-fn rejected(folder: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join("rejected.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn said(output: &Output) -> String {

@@ -13,6 +13,11 @@ use serde_json::Value;
 
 use crate::data::{Set, fails};
 
+fn rejected(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join("rejected.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn bad_manifests_are_errors_with_file_and_reason() {
     let set = Set::new(1);
