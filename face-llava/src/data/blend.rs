@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::seed::generator;
 
+/// Width of the soft edge in widths of the face.
+const EDGE: f32 = 0.07;
+
 /// The change that was made to the face before it was laid over itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Blend {
@@ -44,12 +47,12 @@ impl Blend {
         let mut rng = generator(seed, &format!("blend:{name}"));
         let trace = [Trace::Tone, Trace::Softness, Trace::Place][rng.random_range(0..3)];
         let sign = |rng: &mut rand_chacha::ChaCha8Rng| if rng.random::<bool>() { 1.0f32 } else { -1.0 };
-        let common = sign(&mut rng) * if trace == Trace::Tone { rng.random_range(0.10f32..0.18) } else { 0.03 };
+        let common = sign(&mut rng) * if trace == Trace::Tone { rng.random_range(0.15f32..0.25) } else { 0.03 };
         let gain = [0; 3].map(|_| 1.0 + common + rng.random_range(-0.03f32..0.03));
-        let offset = [0; 3].map(|_| rng.random_range(-3.0f32..3.0) + 60.0 * common * 0.5);
-        let blur = if trace == Trace::Softness { rng.random_range(0.014f32..0.024) } else { 0.004 };
-        let scale = 1.0 + sign(&mut rng) * if trace == Trace::Place { rng.random_range(0.03f32..0.05) } else { 0.01 };
-        let reach = if trace == Trace::Place { rng.random_range(0.03f32..0.05) } else { 0.006 };
+        let offset = [0; 3].map(|_| rng.random_range(-3.0f32..3.0) + 30.0 * common);
+        let blur = if trace == Trace::Softness { rng.random_range(0.009f32..0.015) } else { 0.004 };
+        let scale = 1.0 + sign(&mut rng) * if trace == Trace::Place { rng.random_range(0.05f32..0.08) } else { 0.01 };
+        let reach = if trace == Trace::Place { rng.random_range(0.05f32..0.08) } else { 0.006 };
         let angle = rng.random_range(0.0f32..std::f32::consts::TAU);
         let shift = [reach * angle.cos(), reach * angle.sin()];
         Self { gain, offset, blur, scale, shift, strength: rng.random_range(0.85f32..1.0), trace }
@@ -67,7 +70,7 @@ impl Blend {
         let (x0, x1) = bounds(hull.iter().map(|p| p[0]));
         let (y0, y1) = bounds(hull.iter().map(|p| p[1]));
         let (width, center) = ((x1 - x0).max(1.0), [(x0 + x1) / 2.0, (y0 + y1) / 2.0]);
-        let edge = 0.10 * width;
+        let edge = EDGE * width;
         let soft = image::imageops::blur(picture, (self.blur * width).max(0.3));
         let (gain, offset) = self.tone(picture);
         let mut out = picture.clone();

@@ -165,7 +165,8 @@ pub enum DataError {
     },
     /// A part of a split without records.
     #[error(
-        "the {split} part would be empty: {records} records of {persons} persons are too few for a fraction of {fraction}"
+        "the {split} part would be empty: none of {persons} persons in {records} records falls into a fraction of \
+         {fraction}; take more persons, another --seed, or 0 for this part"
     )]
     EmptySplit {
         /// Its name.

@@ -113,7 +113,7 @@ fn records_carry_answers_that_begin_with_the_label() {
             (Task::Expression, Some(label)) => format!("{}{}. ", label[..1].to_uppercase(), &label[1..]),
             (Task::ActionUnits, Some(label)) => format!("{label} ("),
             (Task::ActionUnits, None) => "No action unit is clearly active. ".into(),
-            (Task::Attributes, None) => "No listed attribute stands out; ".into(),
+            (Task::Attributes, None) => "No attributes stand out; ".into(),
             (Task::Attributes, Some(label)) => {
                 let words = label.replace('_', " ").to_lowercase();
                 format!("{}{}", words[..1].to_uppercase(), &words[1..])

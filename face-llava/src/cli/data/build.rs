@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     /// Only assemble the shards that are done
     #[arg(long)]
     merge: bool,
-    /// Items in work at a time; 0 for one on each core
+    /// Rows in work at a time; 0 for one on each core; endpoints bear more
     #[arg(long, default_value_t = 0, value_name = "N")]
     workers: usize,
     #[command(flatten)]

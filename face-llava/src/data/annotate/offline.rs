@@ -65,7 +65,7 @@ fn action_units(request: &Request<'_>) -> String {
 
 fn attributes(request: &Request<'_>) -> String {
     let words: Vec<String> = request.labels.iter().map(|l| l.replace('_', " ").to_lowercase()).collect();
-    let first = if words.is_empty() { "No listed attribute stands out".into() } else { capital(&words.join(", ")) };
+    let first = if words.is_empty() { "No attributes stand out".into() } else { capital(&words.join(", ")) };
     let form =
         form(request, &["{first}; {turn} and {light}.", "{first}; {light} and {turn}.", "{first}; {turn}, {light}."]);
     let form = form.replace("{first}", &first);
@@ -111,7 +111,7 @@ fn deepfake(request: &Request<'_>) -> String {
             "Fake: the face does not look as a camera would take it.",
         ],
         (false, _) => &[
-            "Real: the skin tone is even and the edge of the face looks natural.",
+            "Real: the edge of the face looks natural and nothing seems laid over it.",
             "Real: the face fits the picture around it in tone and detail.",
             "Real: tone and detail of the face go well with the rest of the picture.",
         ],

@@ -30,7 +30,7 @@ pub enum ItemFault {
     /// The clip cannot be read.
     #[error(transparent)]
     Media(#[from] crate::Error),
-    /// The face shows no face.
+    /// The picture shows no face.
     #[error("no face found")]
     NoFace,
     /// Where one face is wanted.
