@@ -32,6 +32,8 @@ mod config;
 pub mod data;
 pub mod decoder;
 mod device;
+#[cfg(feature = "data")]
+mod differences;
 mod error;
 mod generate;
 mod media;

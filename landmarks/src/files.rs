@@ -32,6 +32,36 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, |temporary| std::fs::write(temporary, bytes))
 }
 
+/// Lets `fill` fill a temporary folder beside `path`, flushes it to the disk and renames it to `path`, which must not be
+/// there yet. Whatever goes wrong, nothing is left behind.
+///
+/// # Errors
+/// [`Error::Io`], and those of `fill`.
+pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let fail = |source| Error::Io { path: path.into(), source };
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let partial = tempfile::Builder::new().prefix("partial-").tempdir_in(parent).map_err(fail)?;
+    fill(partial.path())?;
+    // Temporary folders are private by default.
+    #[cfg(unix)]
+    std::fs::set_permissions(partial.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(fail)?;
+    sync(partial.path()).map_err(fail)?;
+    std::fs::rename(partial.path(), path).map_err(fail)?;
+    // The folder has moved; there is nothing left to remove.
+    let _ = partial.keep();
+    Ok(sync(parent).map_err(fail)?)
+}
+
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +80,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let failed = write_folder(&path, |partial| {
+            write_bytes(&partial.join("half"), b"half")?;
+            Err(Error::NotAFile { path: partial.into() })
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        write_folder(&path, |partial| write_bytes(&partial.join("whole"), b"whole")).unwrap();
+        assert_eq!(std::fs::read(path.join("whole")).unwrap(), b"whole");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

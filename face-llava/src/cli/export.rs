@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::FloatDType;
 use clap::{Args, ValueEnum};
 use face_llava::train::{Description, export, load_adapter, merge};
-use face_llava::{FaceLlava, LoadOptions, ModelDir, Network};
+use face_llava::{ModelDir, Network};
 
 use super::options::{DeviceOption, ModelOptions};
 use super::{Failure, Outcome, busy, say};
@@ -67,15 +67,13 @@ impl From<Dtype> for FloatDType {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let dir = arguments.model.open()?;
-    let device = arguments.device.open()?.device;
-    let model = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
+    let model = arguments.model.load_from(&dir, &arguments.device.open()?)?;
     finish(&model.network, &dir, &arguments.out)
 }
 
 pub(crate) fn run_merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
     let dir = arguments.model.open()?;
-    let device = arguments.device.open()?.device;
-    let mut network = FaceLlava::load(&dir, &LoadOptions::default(), &device)?.network;
+    let mut network = arguments.model.load_from(&dir, &arguments.device.open()?)?.network;
     network.decoder = merge(load_adapter(network.decoder, &dir, &arguments.adapter)?);
     finish(&network, &dir, &arguments.out)
 }

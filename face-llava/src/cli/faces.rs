@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use landmarks::picture::{OpenOptions, Warning, open_with};
 use landmarks::{DetectorOptions, FaceFinder, Faces, Search, draw};
 use serde::Serialize;
 
 use super::options::DeviceOption;
-use super::{Failure, Outcome, complain, say};
+use super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Some(path) => FaceFinder::with_fan(path, options, &device)?,
         None => FaceFinder::new(options, &device)?,
     };
-    let bar = progress(arguments.files.len() as u64);
+    let bar = progress(arguments.files.len() as u64, 20, "pictures");
     let (mut found, mut failed) = (0, false);
     for path in &arguments.files {
         match one(path, arguments, &finder, &bar) {
@@ -97,15 +97,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         (false, 0) => Outcome::NoFace,
         _ => Outcome::Done,
     })
-}
-
-/// Nothing for a handful of pictures.
-fn progress(files: u64) -> ProgressBar {
-    if files < 20 {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left");
-    ProgressBar::new(files).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn one(path: &Path, arguments: &Arguments, finder: &FaceFinder, bar: &ProgressBar) -> Result<usize, Failure> {

@@ -157,3 +157,12 @@ pub(crate) fn busy(message: &'static str) -> indicatif::ProgressBar {
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     bar
 }
+
+/// A bar on stderr over `total` things of a kind; nothing for a handful, fewer than `least`.
+pub(crate) fn progress(total: u64, least: u64, things: &str) -> indicatif::ProgressBar {
+    if total < least {
+        return indicatif::ProgressBar::hidden();
+    }
+    let style = indicatif::ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {things}, {{eta}} left"));
+    indicatif::ProgressBar::new(total).with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
+}

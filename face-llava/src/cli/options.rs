@@ -61,11 +61,15 @@ impl ModelOptions {
 
     /// Loads the model and says on stderr what is worth knowing.
     pub fn load(&self, device: &NamedDevice) -> Result<FaceLlava, Failure> {
+        self.load_from(&self.open()?, device)
+    }
+
+    /// The same where the folder is open already.
+    pub fn load_from(&self, dir: &ModelDir, device: &NamedDevice) -> Result<FaceLlava, Failure> {
         let weights = WeightOptions { allow_nonfinite: self.allow_nonfinite, ..WeightOptions::default() };
         let options = LoadOptions { weights, strict: self.strict };
-        let dir = self.open()?;
         let bar = busy("loading the model");
-        let model = FaceLlava::load(&dir, &options, &device.device);
+        let model = FaceLlava::load(dir, &options, &device.device);
         bar.finish_and_clear();
         let model = model?;
         let report = &model.report;
@@ -125,6 +129,20 @@ impl CropName {
     }
 }
 
+/// How picture and question are laid before the model.
+#[derive(Args)]
+pub(crate) struct InputOptions {
+    /// How the square around the face is laid; as the model wants it where nothing is said
+    #[arg(long, value_enum)]
+    pub crop: Option<CropName>,
+    /// Lay pictures into squares of grey, as training does
+    #[arg(long)]
+    pub pad: bool,
+    /// Wording of the prompt
+    #[arg(long, value_enum, default_value = "inference")]
+    pub template: TemplateName,
+}
+
 /// How faces are found and answers chosen.
 #[derive(Args)]
 pub(crate) struct AskOptions {
@@ -140,15 +158,8 @@ pub(crate) struct AskOptions {
     /// Which face: largest, best, or an index from `face-llava faces`
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
-    /// How the square around the face is laid; as the model wants it where nothing is said
-    #[arg(long, value_enum)]
-    crop: Option<CropName>,
-    /// Lay pictures into squares of grey, as training does
-    #[arg(long)]
-    pad: bool,
-    /// Wording of the prompt
-    #[arg(long, value_enum, default_value = "inference")]
-    template: TemplateName,
+    #[command(flatten)]
+    input: InputOptions,
     /// Longest answer, tokens
     #[arg(long, default_value_t = 256, value_name = "N")]
     max_new_tokens: usize,
@@ -197,7 +208,7 @@ impl AskOptions {
             None if self.no_landmarks => LandmarkSource::Without,
             None => LandmarkSource::Found,
         };
-        let crop = self.crop.map(CropName::rule);
+        let crop = self.input.crop.map(CropName::rule);
         let sampling = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -211,11 +222,11 @@ impl AskOptions {
         // Before anything is loaded: a wrong setting must not cost a minute.
         sampling.check()?;
         Ok(SessionOptions {
-            template: self.template.template(),
+            template: self.input.template.template(),
             sampling,
             faces: FaceOptions { detect: !self.no_detect, select: self.face, crop, landmarks },
             history,
-            pad_to_square: self.pad,
+            pad_to_square: self.input.pad,
         })
     }
 }

@@ -21,7 +21,7 @@ mod points;
 mod pool;
 mod read;
 mod record;
-mod seed;
+pub(crate) mod seed;
 pub mod source;
 mod split;
 mod stats;

@@ -22,8 +22,6 @@ pub struct Augmentation {
     pub light: f64,
     /// Part of the pictures that lose sharpness.
     pub blur: f64,
-    /// Part of the pictures that lose a rectangle.
-    pub erase: f64,
 }
 
 /// One change.
@@ -36,8 +34,6 @@ pub(super) struct Change {
     contrast: f64,
     brightness: f64,
     blur: Option<f32>,
-    /// Left, top, width, height in sides, and the grey laid there.
-    erased: Option<([f64; 4], u8)>,
 }
 
 /// Random numbers that depend on what they are for, and on nothing that happened before.
@@ -59,12 +55,7 @@ impl Augmentation {
         let (contrast, brightness) = (1.0 + around(self.light), around(self.light));
         let mirror = self.mirror && rng.random_bool(0.5);
         let blur = rng.random_bool(self.blur).then(|| rng.random_range(0.4..1.6));
-        let erased = rng.random_bool(self.erase).then(|| {
-            let (w, h) = (rng.random_range(0.08..0.3), rng.random_range(0.08..0.3));
-            let (x, y) = (rng.random_range(0.0..1.0 - w), rng.random_range(0.0..1.0 - h));
-            ([x, y, w, h], rng.random())
-        });
-        Change { degrees, scale, shift, mirror, contrast, brightness, blur, erased }
+        Change { degrees, scale, shift, mirror, contrast, brightness, blur }
     }
 }
 
@@ -96,17 +87,6 @@ impl Change {
         for level in out.iter_mut() {
             *level = table[usize::from(*level)];
         }
-        if let Some(([x, y, width, height], grey)) = self.erased {
-            let span = |from: f64, length: f64, side: u32| {
-                let side = f64::from(side);
-                (from * side) as u32..((from + length) * side) as u32
-            };
-            for row in span(y, height, h) {
-                for column in span(x, width, w) {
-                    out.put_pixel(column, row, image::Rgb([grey; 3]));
-                }
-            }
-        }
         out
     }
 
@@ -127,7 +107,7 @@ mod tests {
     use super::*;
 
     const ALL: Augmentation =
-        Augmentation { degrees: 20.0, scale: 0.2, shift: 0.1, mirror: true, light: 0.2, blur: 0.0, erase: 0.0 };
+        Augmentation { degrees: 20.0, scale: 0.2, shift: 0.1, mirror: true, light: 0.2, blur: 0.0 };
 
     #[test]
     fn points_move_with_the_picture() {
@@ -158,8 +138,7 @@ mod tests {
 
     #[test]
     fn nothing_asked_changes_nothing() {
-        let none =
-            Augmentation { degrees: 0.0, scale: 0.0, shift: 0.0, mirror: false, light: 0.0, blur: 0.0, erase: 0.0 };
+        let none = Augmentation { degrees: 0.0, scale: 0.0, shift: 0.0, mirror: false, light: 0.0, blur: 0.0 };
         let picture = RgbImage::from_fn(31, 20, |x, y| image::Rgb([x as u8, y as u8, 9]));
         assert_eq!(none.draw(&mut random(0, 0, 0)).picture(&picture), picture);
     }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, FloatDType};
-use landmarks::files::write_bytes;
+use landmarks::files::{write_bytes, write_folder};
 use landmarks::weights::{LoadOptions, Weights, collect, load, write};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use crate::Error;
+use crate::data::seed::sha256;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.bpk";
@@ -45,12 +45,6 @@ fn folder_of(run: &Path, step: usize) -> PathBuf {
     run.join("checkpoints").join(format!("step-{step:08}"))
 }
 
-/// SHA-256 of bytes, in hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    digest.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// Saves model, optimizer and position. `manifest`'s digests are filled in.
 ///
 /// # Errors
@@ -71,34 +65,20 @@ pub(super) fn save<M: Module>(
         move |source: io::Error| Error::Train(TrainError::Io { path, source })
     };
     fs::create_dir_all(&parent).map_err(fail(&parent))?;
-    let partial = tempfile::Builder::new().prefix("partial-").tempdir_in(&parent).map_err(fail(&parent))?;
-    let (model_file, optimizer_file) = (partial.path().join(MODEL), partial.path().join(OPTIMIZER));
-    write(&model_file, &collect(model, |path| path.into()), FloatDType::F32)?;
-    let state = optimizer.into_bytes().map_err(|e| fail(&optimizer_file)(io::Error::other(e.to_string())))?;
-    write_bytes(&optimizer_file, &state)?;
-    manifest.model = digest(&fs::read(&model_file).map_err(fail(&model_file))?);
-    manifest.optimizer = digest(&state);
-    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| fail(&target)(e.into()))?;
-    write_bytes(&partial.path().join(MANIFEST), &text)?;
-    sync_folder(partial.path()).map_err(fail(partial.path()))?;
-    fs::rename(partial.path(), &target).map_err(fail(&target))?;
-    // The folder has moved; there is nothing left to remove.
-    let _ = partial.keep();
-    sync_folder(&parent).map_err(fail(&parent))?;
+    write_folder(&target, |partial| {
+        let (model_file, optimizer_file) = (partial.join(MODEL), partial.join(OPTIMIZER));
+        write(&model_file, &collect(model, |path| path.into()), FloatDType::F32)?;
+        let state = optimizer.into_bytes().map_err(|e| fail(&optimizer_file)(io::Error::other(e.to_string())))?;
+        write_bytes(&optimizer_file, &state)?;
+        manifest.model = sha256(&fs::read(&model_file).map_err(fail(&model_file))?);
+        manifest.optimizer = sha256(&state);
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|e| fail(&target)(e.into()))?;
+        Ok::<_, Error>(write_bytes(&partial.join(MANIFEST), &text)?)
+    })?;
     for old in steps(run).into_iter().rev().skip(KEPT) {
         // An old checkpoint that stays is no harm.
         let _ = fs::remove_dir_all(folder_of(run, old));
     }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    fs::File::open(path)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -141,7 +121,7 @@ fn read<M: Module>(
     let read = |name: &str| fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"));
     let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| format!("{MANIFEST}: {e}"))?;
     let state = read(OPTIMIZER)?;
-    if digest(&state) != manifest.optimizer || digest(&read(MODEL)?) != manifest.model {
+    if sha256(&state) != manifest.optimizer || sha256(&read(MODEL)?) != manifest.model {
         return Err("a file differs from what the manifest says".into());
     }
     let weights = Weights::open(folder.join(MODEL)).map_err(|e| e.to_string())?;

@@ -57,9 +57,4 @@ impl Example {
     pub fn length(&self, per_media: usize) -> usize {
         self.tokens.iter().map(|t| if matches!(t, PromptToken::Media(_)) { per_media } else { 1 }).sum()
     }
-
-    /// Answer tokens.
-    pub fn answers(&self) -> usize {
-        self.labelled.iter().filter(|l| **l).count()
-    }
 }

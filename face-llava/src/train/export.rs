@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::FloatDType;
-use landmarks::files::write_bytes;
+use landmarks::files::{write_bytes, write_folder};
 use landmarks::weights::write;
 
 use super::TrainError;
@@ -33,29 +33,25 @@ pub fn export(network: &Network, about: &Description<'_>, folder: &Path, dtype: 
     }
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(fail)?;
-    let partial = tempfile::Builder::new().prefix("partial-").tempdir_in(parent).map_err(fail)?;
-    let at = |name: &str| partial.path().join(name);
-    write(&at("model.safetensors"), &network.tensors(), dtype)?;
-    let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| fail(e.into()));
-    let mut config = about.config.to_json();
-    config["torch_dtype"] = match dtype {
-        FloatDType::F16 => "float16",
-        FloatDType::BF16 => "bfloat16",
-        _ => "float32",
-    }
-    .into();
-    write_bytes(&at("config.json"), &json(&config)?)?;
-    write_bytes(&at("tokenizer.json"), about.tokenizer)?;
-    for (tower, name) in [(&about.parts.image_tower, IMAGE_FOLDER), (&about.parts.video_tower, VIDEO_FOLDER)] {
-        if let Some(tower) = tower {
-            std::fs::create_dir(at(name)).map_err(fail)?;
-            write_bytes(&at(name).join("config.json"), &json(&tower.to_json())?)?;
+    write_folder(folder, |partial| {
+        let at = |name: &str| partial.join(name);
+        let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|e| fail(e.into()));
+        write(&at("model.safetensors"), &network.tensors(), dtype)?;
+        let mut config = about.config.to_json();
+        config["torch_dtype"] = match dtype {
+            FloatDType::F16 => "float16",
+            FloatDType::BF16 => "bfloat16",
+            _ => "float32",
         }
-    }
-    #[cfg(unix)]
-    std::fs::set_permissions(partial.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(fail)?;
-    std::fs::rename(partial.path(), folder).map_err(fail)?;
-    // The folder has moved; there is nothing left to remove.
-    let _ = partial.keep();
-    Ok(())
+        .into();
+        write_bytes(&at("config.json"), &json(&config)?)?;
+        write_bytes(&at("tokenizer.json"), about.tokenizer)?;
+        for (tower, name) in [(&about.parts.image_tower, IMAGE_FOLDER), (&about.parts.video_tower, VIDEO_FOLDER)] {
+            if let Some(tower) = tower {
+                std::fs::create_dir(at(name)).map_err(fail)?;
+                write_bytes(&at(name).join("config.json"), &json(&tower.to_json())?)?;
+            }
+        }
+        Ok(())
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use landmarks::files::write_bytes;
@@ -47,7 +47,7 @@ pub struct Instruction {
     /// Place of each example's media among the features'.
     media: Vec<Option<usize>>,
     weights: Option<(Vec<f64>, usize)>,
-    features: Features,
+    features: Arc<Features>,
     course: Course,
     device: Device,
     bad: Mutex<Quarantine>,
@@ -132,12 +132,13 @@ impl Instruction {
     pub fn new(
         records: &[Record],
         places: &[Option<usize>],
-        features: Features,
+        features: impl Into<Arc<Features>>,
         tokenizer: &Tokenizer,
         course: Course,
         folder: &Path,
         device: &Device,
     ) -> Result<Self, Error> {
+        let features = features.into();
         let fail = |source| TrainError::Io { path: folder.into(), source };
         std::fs::create_dir_all(folder).map_err(fail)?;
         let file = folder.join("quarantine.jsonl");

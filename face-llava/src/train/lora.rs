@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
+use crate::data::seed::hex;
 use crate::decoder::Llama;
 use crate::{Error, ModelDir};
 
@@ -85,8 +86,7 @@ fn digest_of(weights: &Weights) -> Result<String, Error> {
             digest.update(value.to_le_bytes());
         }
     }
-    let digest: [u8; 32] = digest.finalize().into();
-    Ok(digest.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }
 
 /// Puts fresh additions onto the decoder; they add nothing until they are trained.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
 use face_encoder::{Activation, Tower, TowerConfig, VisionProjectorConfig};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::augment::random;
+use super::example::FRAMES;
 use super::{
     Augmentation, Course, Description, Features, Instruction, Lesson, LessonPlan, Optimization, Optimizer, Progress,
     Pupil, Run, Sampling, TrainingMedia, Trains, export, initialise, media_of, train, words,
@@ -32,8 +34,6 @@ use crate::{EXPRESSIONS, Error, FaceLlavaConfig, Parts, Task};
 const FEATURE_MEMORY: usize = 6 << 30;
 /// Purpose of the random numbers.
 const CLIPS: u64 = 6;
-/// Frames of a clip.
-const FRAMES: usize = 8;
 
 /// Numbers of the recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +129,12 @@ pub fn mini(
 
     let mut records = records;
     records.extend(clips(recipe, &records, &out.join("split"), &out.join("clips"))?);
+    // What the towers see is the same for all three: once is enough.
+    let (media, places) = media_of(&records, &out.join("split"))?;
+    let features = Features::new(Some(tower.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
+        .cropped(config.face_crop)
+        .augmented(recipe.augmentation(), recipe.versions, recipe.seed);
+    let features = Arc::new(features);
     let mut network = initialise(config.init(&Parts::default(), device), 2 * recipe.decoder_layers, recipe.seed);
     for (i, (name, step)) in ["base", "stage1", "stage2"].into_iter().zip(recipe.steps()).enumerate() {
         observe(Event::Step(match i {
@@ -140,13 +146,9 @@ pub fn mini(
             network.fusion = Some(initialise(config.frgca.init(device), 1, recipe.seed));
         }
         let folder = out.join(name);
-        let (media, places) = media_of(&records, &out.join("split"))?;
-        let features = Features::new(Some(tower.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
-            .cropped(config.face_crop)
-            .augmented(recipe.augmentation(), recipe.versions, recipe.seed);
         let course = recipe.course(i);
         let identity = json!({ "step": name, "recipe": recipe });
-        let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &folder, device)?;
+        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?;
         let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
         let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };
         let trained = |path: &str| trains.contains(path);
@@ -204,7 +206,7 @@ impl MiniRecipe {
     }
 
     fn augmentation(&self) -> Augmentation {
-        Augmentation { degrees: 5.0, scale: 0.06, shift: 0.04, mirror: true, light: 0.25, blur: 0.1, erase: 0.0 }
+        Augmentation { degrees: 5.0, scale: 0.06, shift: 0.04, mirror: true, light: 0.25, blur: 0.1 }
     }
 
     /// Of the decoder, the landmark modules, all but the towers.

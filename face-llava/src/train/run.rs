@@ -16,6 +16,7 @@ use super::log::{Entry, Log};
 use super::parameters::{norm, prepare, scale};
 use super::{Loss, Objective, Optimization, Optimizer, Position, TrainError};
 use crate::Error;
+use crate::differences::differences;
 
 /// Steps in a row without a finite loss and gradient that end a run.
 const MAX_SKIPPED: usize = 10;
@@ -64,8 +65,7 @@ pub fn train<O: Objective>(
     let settings = run.settings;
     settings.check()?;
     let _lock = begin(run)?;
-    let batches = |epoch| -> Vec<Vec<usize>> { objective.batches(epoch) };
-    let steps: usize = (0..settings.epochs).map(|e| batches(e).len().div_ceil(settings.accumulation)).sum();
+    let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
     let mut model = prepare(model, device, trained);
     let mut optimizer = optimizer(settings);
     let mut state = Manifest {
@@ -83,7 +83,7 @@ pub fn train<O: Objective>(
     let mut log = Log::open(run.folder, state.step)?;
     let (start, first, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
     while state.epoch < settings.epochs {
-        let all = batches(state.epoch);
+        let all = objective.batches(state.epoch);
         while state.batch < all.len() {
             if run.stop_at.is_some_and(|stop| state.step >= stop) {
                 checkpoint::save(run.folder, &model, &optimizer, state)?;
@@ -199,37 +199,15 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
     let mut now = run.identity.clone();
     now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
     let path = run.folder.join(SETTINGS);
-    let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
     if let Ok(bytes) = fs::read(&path) {
-        // Both as read from text, which may round numbers.
-        let [was, now]: [Value; 2] = [&bytes, &text].map(|json| serde_json::from_slice(json).unwrap_or_default());
+        let was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let difference = differences(&was, &now).join("; ");
         if !difference.is_empty() {
             return Err(TrainError::SettingsChanged { path: run.folder.into(), difference }.into());
         }
     } else {
+        let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
         write_bytes(&path, &text)?;
     }
     Ok(lock)
-}
-
-/// `name: was -> is` for each field in which two settings differ.
-fn differences(was: &Value, now: &Value) -> Vec<String> {
-    match (was, now) {
-        (Value::Object(was), Value::Object(now)) => {
-            let names: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
-            names
-                .into_iter()
-                .flat_map(|name| {
-                    let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or_default();
-                    differences(&of(was), &of(now)).into_iter().map(move |d| match d.strip_prefix(' ') {
-                        Some(values) => format!("{name}: {values}"),
-                        None => format!("{name}.{d}"),
-                    })
-                })
-                .collect()
-        }
-        _ if was == now => Vec::new(),
-        _ => vec![format!(" {was} -> {now}")],
-    }
 }

@@ -8,10 +8,9 @@ use face_llava::Task;
 use face_llava::data::{
     AnnotatorChoice, BuildOptions, BuildReport, ChatOptions, Faces, Progress, RaterChoice, Shard, build, merge,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::options::{CropName, DeviceOption};
-use super::super::{Failure, Outcome, complain, say};
+use super::super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
 #[command(
@@ -173,12 +172,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     if arguments.merge {
         return tell(&options, &merge(&options)?);
     }
-    let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} items, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let report = build(&options, |progress: Progress| {
-        bar.set_length(progress.items as u64);
-        bar.set_position(progress.done as u64);
+    let bar = progress(0, 0, "items");
+    let report = build(&options, |at: Progress| {
+        bar.set_length(at.items as u64);
+        bar.set_position(at.done as u64);
     });
     bar.finish_and_clear();
     tell(&options, &report?)

@@ -8,15 +8,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use face_llava::{Error, FaceOptions, LandmarkSource, Media, NamedDevice, Sampling, Session, SessionOptions, Task};
-use indicatif::{ProgressBar, ProgressStyle};
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
 use serde_json::{Value, json};
 
 use self::row::{Row, RowFace, SCHEMA};
 use self::row_file::{RowFile, Tally};
-use super::options::{CropName, DeviceOption, ModelOptions, TemplateName, parse_select};
-use super::{Failure, Outcome, complain, say};
+use super::options::{CropName, DeviceOption, InputOptions, ModelOptions, parse_select};
+use super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -62,15 +61,8 @@ pub(crate) struct Arguments {
     /// Which face: largest, best, or an index from `face-llava faces`
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
-    /// How the square around the face is laid; as the model wants it where nothing is said
-    #[arg(long, value_enum)]
-    crop: Option<CropName>,
-    /// Lay pictures into squares of grey, as training does
-    #[arg(long)]
-    pad: bool,
-    /// Wording of the prompt
-    #[arg(long, value_enum, default_value = "inference")]
-    template: TemplateName,
+    #[command(flatten)]
+    input: InputOptions,
     /// Longest answer, tokens
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_new_tokens: usize,
@@ -103,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let waiting: Vec<_> = inputs.into_iter().filter(|input| !done.take(&input.name)).collect();
     if !waiting.is_empty() {
         let model = arguments.model.load(&device)?;
-        let bar = progress(all, all - waiting.len() as u64);
+        let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
         let mut worker = Worker { arguments, session: model.session(options) };
         for input in &waiting {
             worker.rows(input, &mut |row| {
@@ -139,13 +131,13 @@ impl Arguments {
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
         sampling.check()?;
         let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
-        let (detect, select, crop) = (!self.whole_image, self.face, self.crop.map(CropName::rule));
+        let (detect, select, crop) = (!self.whole_image, self.face, self.input.crop.map(CropName::rule));
         Ok(SessionOptions {
-            template: self.template.template(),
+            template: self.input.template.template(),
             sampling,
             faces: FaceOptions { detect, select, crop, landmarks },
             history: false,
-            pad_to_square: self.pad,
+            pad_to_square: self.input.pad,
         })
     }
 
@@ -227,14 +219,4 @@ impl Worker<'_> {
         };
         Ok(row.answered(answer, face, scores))
     }
-}
-
-/// Nothing for a handful of inputs.
-fn progress(inputs: u64, done: u64) -> ProgressBar {
-    if inputs < 5 {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} inputs, {eta} left");
-    let bar = ProgressBar::new(inputs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.with_position(done)
 }

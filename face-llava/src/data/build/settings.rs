@@ -11,6 +11,7 @@ use crate::data::annotate::{Annotator, Rater};
 use crate::data::error::DataError;
 use crate::data::pool::Pool;
 use crate::data::source::Source;
+use crate::differences::differences;
 
 /// The settings of a build, without the shard.
 pub(crate) fn settings(
@@ -46,15 +47,7 @@ pub(crate) fn compare(
     before: &BTreeMap<String, Value>,
     now: &BTreeMap<String, Value>,
 ) -> Result<(), DataError> {
-    // As read from a file: numbers that are written and read again may come back a hair apart.
-    let now = serde_json::to_vec(now).and_then(|json| serde_json::from_slice(&json)).unwrap_or_else(|_| now.clone());
-    let none = Value::Null;
-    let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
-    let differing = names.filter_map(|name| {
-        let (old, new) = (before.get(name).unwrap_or(&none), now.get(name).unwrap_or(&none));
-        (old != new).then(|| format!("{name}: {old} -> {new}"))
-    });
-    let differences: Vec<String> = differing.collect();
+    let differences = differences(&json!(before), &json!(now));
     if differences.is_empty() {
         return Ok(());
     }
