@@ -35,6 +35,8 @@ mod device;
 #[cfg(feature = "data")]
 mod differences;
 mod error;
+#[cfg(feature = "eval")]
+pub mod eval;
 mod generate;
 mod media;
 mod model;
