@@ -1,5 +1,6 @@
 //! A model's folder: configuration, tokenizer, weights, and where its towers are.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -96,6 +97,8 @@ pub struct ModelDir {
     pub(crate) weights: Weights,
     pub(crate) image_tower: Option<TowerFiles>,
     pub(crate) video_tower: Option<TowerFiles>,
+    /// tokenizer.json, where the model lies in the program itself.
+    tokenizer: Option<&'static [u8]>,
 }
 
 impl ModelDir {
@@ -127,10 +130,31 @@ impl ModelDir {
             path: path.into(),
             config,
             weights,
+            tokenizer: None,
         })
     }
 
-    /// The folder.
+    /// The small trained model inside this program, for trying everything out: docs/model-card.md says what it can do.
+    ///
+    /// # Errors
+    /// None, if the program was built from whole files.
+    #[cfg(feature = "mini")]
+    pub fn mini() -> Result<Self, Error> {
+        let config = FaceLlavaConfig::from_json(include_str!("../weights/mini/config.json"))?;
+        let tower = |kind, json: &str| -> Result<Option<TowerFiles>, Error> {
+            Ok(Some(TowerFiles { kind, config: TowerConfig::from_json(json, config.select_layer)?, own: None }))
+        };
+        Ok(Self {
+            path: PathBuf::from("mini"),
+            weights: Weights::from_static("mini", include_bytes!("../weights/mini/model.safetensors"))?,
+            image_tower: tower(Kind::Image, include_str!("../weights/mini/LanguageBind_Image/config.json"))?,
+            video_tower: tower(Kind::Video, include_str!("../weights/mini/LanguageBind_Video_merge/config.json"))?,
+            config,
+            tokenizer: Some(include_bytes!("../weights/mini/tokenizer.json")),
+        })
+    }
+
+    /// The folder; `mini` for the model inside this program.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -167,10 +191,13 @@ impl ModelDir {
     ///
     /// # Errors
     /// [`Error::ModelDir`] where it is missing.
-    pub fn tokenizer_json(&self) -> Result<Vec<u8>, Error> {
+    pub fn tokenizer_json(&self) -> Result<Cow<'static, [u8]>, Error> {
+        if let Some(inside) = self.tokenizer {
+            return Ok(inside.into());
+        }
         let file = self.path.join("tokenizer.json");
         if file.exists() {
-            return Ok(read_file(&file, MAX_TOKENIZER)?);
+            return Ok(read_file(&file, MAX_TOKENIZER)?.into());
         }
         let what = if self.path.join("tokenizer.model").exists() {
             "only tokenizer.model is here; transformers' LlamaTokenizerFast.from_pretrained(DIR).save_pretrained(DIR) \

@@ -1,7 +1,9 @@
 //! How likely a model finds given answers, without generating any.
 
+use burn::tensor::Tensor;
 use frgca::Fusion;
 
+use crate::decoder::Tree;
 use crate::session::{Session, check_question};
 use crate::slots::Slot;
 use crate::{Error, Task};
@@ -60,9 +62,8 @@ impl<F: Fusion> Session<'_, F> {
             return Err(Error::Label { index, label: candidates[index].to_owned(), what: "has no tokens" });
         }
         let first = self.prompt_logprobs(&prompt[..start])?;
-        let scores = wholes.iter().map(|whole| self.continuation(start, &whole[start..], &first)).collect();
-        self.cache.truncate(start);
-        scores
+        let continuations = wholes.iter().map(|whole| tokens(&whole[start..])).collect::<Vec<_>>();
+        self.continuations(&first, &continuations)
     }
 
     /// The probability of each label of a task's closed set (expression, deepfake) against the others: the softmax of
@@ -92,26 +93,60 @@ impl<F: Fusion> Session<'_, F> {
         Ok(rows.swap_remove(0))
     }
 
-    /// The log-likelihood of tokens after the `start` positions of the prompt; `first` is for the first of them.
-    fn continuation(&mut self, start: usize, tokens: &[Slot], first: &[f64]) -> Result<LabelScore, Error> {
-        self.cache.truncate(start);
-        let before = &tokens[..tokens.len() - 1];
-        let rows = if before.is_empty() { Vec::new() } else { self.logprobs(before, 1)? };
-        let rows = std::iter::once(first).chain(rows.iter().map(Vec::as_slice));
-        let of = |(row, token): (&[f64], &Slot)| if let Slot::Text(id) = token { row[*id as usize] } else { 0.0 };
-        Ok(LabelScore { logprob: rows.zip(tokens).map(of).sum(), tokens: tokens.len() })
+    /// The log-likelihood of each continuation of what is in the cache; `first` is for the first token of each. What
+    /// they begin with alike is computed once, and all in one pass where the context has room for it.
+    fn continuations(&mut self, first: &[f64], continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
+        let room = self.model.network.decoder.config().context - self.cache.len();
+        let mut scores = Vec::with_capacity(continuations.len());
+        let mut rest = continuations;
+        while !rest.is_empty() {
+            let (mut tree, mut paths) = (Tree::default(), Vec::new());
+            for tokens in rest {
+                // One alone always has room: its length was checked.
+                if !paths.is_empty() && tree.len() + tokens.len() > room {
+                    break;
+                }
+                paths.push(tree.insert(tokens[..tokens.len() - 1].iter().copied()));
+            }
+            let rows = if tree.is_empty() { Vec::new() } else { self.tree_logprobs(&tree)? };
+            for (tokens, path) in rest.iter().zip(&paths) {
+                let before = std::iter::once(first).chain(path.iter().map(|node| rows[*node].as_slice()));
+                let logprob = before.zip(tokens).map(|(row, token)| row[*token as usize]).sum();
+                scores.push(LabelScore { logprob, tokens: tokens.len() });
+            }
+            rest = &rest[paths.len()..];
+        }
+        Ok(scores)
+    }
+
+    /// Log-probabilities `[L][V]` of the token after each node.
+    fn tree_logprobs(&mut self, tree: &Tree) -> Result<Vec<Vec<f64>>, Error> {
+        let decoder = &self.model.network.decoder;
+        let embeddings = decoder.embed(tree.tokens()).unsqueeze();
+        let hidden = decoder.forward_tree(embeddings, &mut self.cache, tree);
+        self.normalised(hidden, 1)
     }
 
     /// Log-probabilities `[L][V]` of the token after each new position.
     fn logprobs(&mut self, slots: &[Slot], step: usize) -> Result<Vec<Vec<f64>>, Error> {
+        let embeddings = self.embeddings(slots);
+        let hidden = self.model.network.decoder.forward(embeddings, &mut self.cache, &[0]);
+        self.normalised(hidden, step)
+    }
+
+    fn normalised(&self, hidden: Tensor<3>, step: usize) -> Result<Vec<Vec<f64>>, Error> {
         let decoder = &self.model.network.decoder;
-        let hidden = decoder.forward(self.embeddings(slots), &mut self.cache, &[0]);
         let logits: Vec<f32> = decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
         if !logits.iter().all(|v| v.is_finite()) {
             return Err(Error::NonFinite { step });
         }
         Ok(logits.chunks(decoder.config().vocab).map(log_softmax).collect())
     }
+}
+
+/// The ids; answers hold nothing else.
+fn tokens(slots: &[Slot]) -> Vec<u32> {
+    slots.iter().filter_map(|slot| if let Slot::Text(id) = slot { Some(*id) } else { None }).collect()
 }
 
 fn check(candidates: &[&str]) -> Result<(), Error> {

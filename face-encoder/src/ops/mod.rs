@@ -17,7 +17,7 @@ mod norm;
 mod rotary;
 
 pub use activation::{activate, silu_gate};
-pub use attention::{Sight, attention};
+pub use attention::{Sight, attention, attention_hiding};
 pub use cross_entropy::cross_entropy;
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 
 fn settings(options: &SessionOptions, arguments: &Arguments, device: &NamedDevice) -> Value {
     json!({
-        "model": arguments.model.model,
+        "model": arguments.model.name(),
         "template": options.template,
         "sampling": options.sampling,
         "detect": options.faces.detect,

@@ -36,9 +36,9 @@ impl DeviceOption {
 /// Which model.
 #[derive(Args)]
 pub(crate) struct ModelOptions {
-    /// Folder of the model: config.json, tokenizer.json, weights
+    /// Folder of the model: config.json, tokenizer.json, weights; without it the small model inside this program
     #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// LanguageBind_Image folder to take the image tower from
     #[arg(long, value_name = "DIR")]
     pub image_tower: Option<PathBuf>,
@@ -56,7 +56,18 @@ pub(crate) struct ModelOptions {
 impl ModelOptions {
     pub fn open(&self) -> Result<ModelDir, Failure> {
         let towers = TowerFolders { image: self.image_tower.clone(), video: self.video_tower.clone() };
-        Ok(ModelDir::open_with(&self.model, &towers)?)
+        match &self.model {
+            Some(folder) => Ok(ModelDir::open_with(folder, &towers)?),
+            None if towers != TowerFolders::default() => {
+                Err(Failure::Usage("--image-tower and --video-tower go with --model".into()))
+            }
+            None => inside(),
+        }
+    }
+
+    /// The folder as given, or the name of the model inside.
+    pub fn name(&self) -> String {
+        self.model.as_ref().map_or_else(|| "mini".into(), |folder| folder.display().to_string())
     }
 
     /// Loads the model and says on stderr what is worth knowing.
@@ -76,7 +87,8 @@ impl ModelOptions {
         if !report.unused.is_empty() {
             complain(&format!("note: {} tensors are not used, first {:?}", report.unused.len(), report.unused[0]));
         }
-        if let Some(name) = report.weights.all_zero.first() {
+        // The small model's attention over time adds nothing, and says so in its card.
+        if let Some(name) = report.weights.all_zero.first().filter(|_| self.model.is_some()) {
             complain(&format!(
                 "warning: {} weights are zero throughout, first {name:?}",
                 report.weights.all_zero.len()
@@ -88,8 +100,21 @@ impl ModelOptions {
         if !report.has_landmarks {
             complain("note: this checkpoint has no landmark modules; answers do not use face geometry");
         }
+        if self.model.is_none() {
+            complain("note: this is the small demonstration model, see docs/model-card.md; --model DIR takes another");
+        }
         Ok(model)
     }
+}
+
+#[cfg(feature = "mini")]
+fn inside() -> Result<ModelDir, Failure> {
+    Ok(ModelDir::mini()?)
+}
+
+#[cfg(not(feature = "mini"))]
+fn inside() -> Result<ModelDir, Failure> {
+    Err(Failure::Usage("this program was built without a model inside: give --model DIR".into()))
 }
 
 /// Wording of the prompt.
@@ -115,7 +140,7 @@ pub(crate) enum CropName {
     Authors,
     /// Centred with a margin, black beyond the border
     Centered,
-    /// Turned and scaled so that eyes and mouth lie in fixed places, as models of the `mini` recipe want it
+    /// Turned and scaled so that eyes and mouth lie in fixed places, as the small model inside wants it
     Aligned,
 }
 

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, Device, Tensor};
-use face_encoder::ops::{Sight, attention, linear, rms_norm, silu_gate};
+use face_encoder::ops::{Sight, attention, attention_hiding, linear, rms_norm, silu_gate};
 use landmarks::{Linear, LinearConfig};
 
 use super::cache::LayerCache;
@@ -40,6 +40,22 @@ impl Layer {
             let (q, k, v) = self.self_attn.project(x, rope);
             let (k, v) = cache.append(start, k, v);
             self.self_attn.attend(q, k, v, padding)
+        })
+    }
+
+    /// New positions of which each sees its own keys: `hidden` is true elsewhere, `[L, start + L]`.
+    pub fn forward_hiding(
+        &self,
+        x: Tensor<3>,
+        rope: &Rope,
+        cache: &mut LayerCache,
+        start: usize,
+        hidden: Tensor<2, Bool>,
+    ) -> Tensor<3> {
+        self.around(x, |x| {
+            let (q, k, v) = self.self_attn.project(x, rope);
+            let (k, v) = cache.append(start, k, v);
+            self.self_attn.merge(attention_hiding(q, k, v, hidden))
         })
     }
 
@@ -106,8 +122,12 @@ impl SelfAttention {
 
     /// Queries are the last positions of the keys.
     fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, padding: Option<Tensor<2, Bool>>) -> Tensor<3> {
-        let [b, h, l, d] = q.dims();
-        let attended = attention(q, k, v, Sight::Causal, padding);
+        self.merge(attention(q, k, v, Sight::Causal, padding))
+    }
+
+    /// The heads `[B, H, L, d]` together, `[B, L, D]`.
+    fn merge(&self, attended: Tensor<4>) -> Tensor<3> {
+        let [b, h, l, d] = attended.dims();
         linear(&self.o_proj, attended.swap_dims(1, 2).reshape([b, l, h * d]))
     }
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod layer;
 mod rope;
+mod tree;
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{RmsNorm, RmsNormConfig};
@@ -13,6 +14,7 @@ use landmarks::{Linear, LinearConfig};
 pub use cache::KvCache;
 use layer::Layer;
 use rope::Rope;
+pub use tree::Tree;
 
 use crate::Error;
 
@@ -155,7 +157,31 @@ impl Llama {
         rms_norm(&self.norm, x)
     }
 
-    /// The same without a cache, for training and for checking the cache.
+    /// Final hidden states of the nodes of a tree that goes on from what is in the cache; each sees the cache and its own
+    /// ancestors. The cache is as long afterwards as before.
+    ///
+    /// # Shapes
+    /// - embeddings `[1, L, D]`, one for each node
+    /// - output `[1, L, D]`
+    ///
+    /// # Panics
+    /// If the cache and the nodes together would pass the context, or there are not as many embeddings as nodes.
+    pub fn forward_tree(&self, embeddings: Tensor<3>, cache: &mut KvCache, tree: &Tree) -> Tensor<3> {
+        let (start, l) = (cache.len(), tree.len());
+        assert_eq!(embeddings.dims()[..2], [1, l], "one embedding for each node");
+        assert!(start + l <= self.config.context, "{} positions pass the context", start + l);
+        cache.reserve(start + l, &embeddings);
+        let rope = Rope::at(&self.config, tree.depths().iter().map(|depth| start + depth), 1, &embeddings);
+        let hidden = TensorData::new(tree.hidden(start), [l, start + l]);
+        let hidden = Tensor::<2, Bool>::from_data(hidden, &embeddings.device());
+        let mut x = embeddings;
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward_hiding(x, &rope, cache.layer(i), start, hidden.clone());
+        }
+        rms_norm(&self.norm, x)
+    }
+
+    /// As [`Llama::forward`] without a cache, for training and for checking the cache.
     ///
     /// # Shapes
     /// As [`Llama::forward`].

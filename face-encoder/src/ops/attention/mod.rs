@@ -54,12 +54,28 @@ pub fn attention(
         let padding = padding.map(|p| p.into_data().iter::<bool>().collect());
         return cpu::apply(kernel::Attention { causal: sight == Sight::Causal, padding }, [q, k, v]).into_tensor();
     }
-    let repeat = |x: Tensor<4>| match h / h_kv {
-        // Not every backend does this by itself.
-        1 => x,
-        times => x.unsqueeze_dim::<5>(2).expand([b, h_kv, times, l_k, d]).reshape([b, h, l_k, d]),
-    };
     let mask = padding.map(|p| p.reshape([b, 1, 1, l_k]).expand([b, 1, l, l_k]));
     let options = AttentionModuleOptions { is_causal: sight == Sight::Causal, ..Default::default() };
-    module::attention(q, repeat(k), repeat(v), mask, None, options)
+    module::attention(q, repeat(k, h / h_kv), repeat(v, h / h_kv), mask, None, options)
+}
+
+/// The same where each query has its own keys, by burn's own operations; every query sees at least one key.
+///
+/// # Shapes
+/// As [`attention`], and
+/// - hidden `[L, L_k]`, true where a query does not see a key
+///
+/// # Panics
+/// If the shapes do not fit each other.
+pub fn attention_hiding(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, hidden: Tensor<2, Bool>) -> Tensor<4> {
+    let ([b, h, l, _], [_, h_kv, l_k, _]) = (q.dims(), k.dims());
+    let mask = hidden.reshape([1, 1, l, l_k]).expand([b, 1, l, l_k]);
+    let times = h / h_kv;
+    module::attention(q, repeat(k, times), repeat(v, times), Some(mask), None, AttentionModuleOptions::default())
+}
+
+/// Each key head `times` times; not every backend does this by itself.
+fn repeat(x: Tensor<4>, times: usize) -> Tensor<4> {
+    let [b, h, l, d] = x.dims();
+    if times == 1 { x } else { x.unsqueeze_dim::<5>(2).expand([b, h, times, l, d]).reshape([b, h * times, l, d]) }
 }
