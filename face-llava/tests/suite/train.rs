@@ -8,7 +8,7 @@ use face_llava::data::{LandmarksField, Message, Record, Speaker};
 use face_llava::text::{PromptToken, Template};
 use face_llava::train::{
     Course, Example, Features, Instruction, LoraConfig, Loss, Objective, Optimization, Position, Run, Sampling,
-    TrainError, Trains, adapt, load_adapter, media_of, merge, save_adapter, train,
+    TrainError, Trains, adapt, answer_loss, load_adapter, media_of, merge, save_adapter, train,
 };
 use face_llava::{Error, FaceLlava, FaceLlavaConfig, LoadOptions, Network};
 use landmarks::weights::{NamedTensors, collect};
@@ -142,6 +142,9 @@ fn other_settings_are_refused_with_the_difference() {
     let other = Optimization { learning_rate: 0.2, ..settings() };
     let error = fit(&CLEAN, folder.path(), &other, None).unwrap_err().to_string();
     assert!(error.contains("optimization.learning_rate: 0.3 -> 0.2"), "{error}");
+    let larger = Optimization { micro_batch: 4, accumulation: 2, ..settings() };
+    let error = fit(&CLEAN, folder.path(), &larger, None).unwrap_err().to_string();
+    assert!(error.contains("micro_batch: 8 -> 4") && error.contains("accumulation: 1 -> 2"), "{error}");
     let bad = Optimization { epochs: 0, ..settings() };
     assert!(fit(&CLEAN, folder.path(), &bad, None).is_err());
 }
@@ -316,6 +319,33 @@ fn records_that_cannot_be_examples_are_refused_by_name() {
         let (lessons, _) = lessons(&[record], folder.path());
         assert!(matches!(lessons, Err(Error::Train(TrainError::Empty { .. }))), "{i}");
     }
+}
+
+#[test]
+fn where_no_token_is_an_answer_there_is_a_loss_of_zero_from_nothing() {
+    let network = model().network;
+    let tokens: Vec<PromptToken> = [1, 5, 9].map(PromptToken::Text).to_vec();
+    let silent = Example { id: "silent".into(), tokens: tokens.clone(), labelled: vec![false; 3] };
+    let Loss { sum, terms } = answer_loss(&network, &[&silent], None);
+    assert_eq!((sum.into_scalar::<f32>(), terms), (0.0, 0));
+    // Beside another it changes nothing; the very first token is asked for by nothing.
+    let spoken = Example { id: "spoken".into(), tokens, labelled: vec![true; 3] };
+    let (alone, both) = (answer_loss(&network, &[&spoken], None), answer_loss(&network, &[&silent, &spoken], None));
+    assert_eq!((alone.terms, both.terms), (2, 2));
+    let (alone, both) = (alone.sum.into_scalar::<f32>(), both.sum.into_scalar::<f32>());
+    assert!((alone - both).abs() < 1e-4 && alone > 0.0, "{alone} {both}");
+}
+
+#[test]
+fn a_set_smaller_than_a_batch_is_learnt_and_an_empty_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lessons, network) = lessons(&records(2), &folder.path().join("two"));
+    let before = tensors(&network);
+    let settings = Optimization { epochs: 3, warmup_ratio: 0.0, ..Optimization::new(1e-3, 4) };
+    let after = learn(&lessons.unwrap(), network, &Trains::AllButTowers, &settings, &folder.path().join("two"));
+    assert!(tensors(&after.unwrap()) != before);
+    let (none, _) = self::lessons(&[], &folder.path().join("none"));
+    assert!(matches!(none, Err(Error::Train(TrainError::Empty { .. }))));
 }
 
 #[test]

@@ -1,0 +1,111 @@
+//! Steps of training at the small model's shapes, one for each line on stdin, so that a script can interleave them with
+//! another program: `training tower` (pre-training, 64 pictures) or `training decoder` (32 answers over 160 places).
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::exit)]
+
+use std::cell::Cell;
+use std::io::stdin;
+use std::time::Instant;
+
+use burn::module::AutodiffModule;
+use burn::tensor::{Device, Distribution, Tensor};
+use face_encoder::ops::cross_entropy;
+use face_encoder::{Activation, TowerConfig};
+use face_llava::decoder::{Llama, LlamaConfig};
+use face_llava::train::{Loss, Objective, Optimization, Position, Pupil, Run, train};
+use face_llava::{Error, open_device};
+
+const PICTURES: usize = 64;
+const ANSWERS: usize = 32;
+const PLACES: usize = 160;
+const VOCABULARY: usize = 768;
+
+/// Times each step from the line that asks for it.
+struct Asked<F> {
+    loss: F,
+    started: Cell<Instant>,
+}
+
+impl<M: AutodiffModule, F: Fn(&M) -> Loss> Asked<F> {
+    fn run(&self, model: M, device: &Device) -> Result<M, Error> {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let settings = Optimization { epochs: 1, warmup_ratio: 0.0, ..Optimization::new(1e-3, 1) };
+        let run = Run { folder: folder.path(), settings: &settings, identity: serde_json::json!({}), stop_at: None };
+        let lessons = Lessons { asked: self, model: std::marker::PhantomData };
+        train(&lessons, model, |_| true, device, &run, &mut |progress| {
+            println!("{:.2} {}", self.started.get().elapsed().as_secs_f64() * 1000.0, progress.loss);
+        })
+    }
+}
+
+struct Lessons<'a, M, F> {
+    asked: &'a Asked<F>,
+    model: std::marker::PhantomData<M>,
+}
+
+impl<M: AutodiffModule, F: Fn(&M) -> Loss> Objective for Lessons<'_, M, F> {
+    type Model = M;
+
+    fn batches(&self, _: usize) -> Vec<Vec<usize>> {
+        vec![vec![0]; 1 << 16]
+    }
+
+    fn loss(&self, model: &M, _: &[usize], _: Position) -> Result<Option<Loss>, Error> {
+        if stdin().read_line(&mut String::new()).unwrap_or(0) == 0 {
+            std::process::exit(0);
+        }
+        self.asked.started.set(Instant::now());
+        Ok(Some((self.asked.loss)(model)))
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().expect("usage: training tower|decoder [DEVICE]");
+    let device = open_device(&arguments.next().unwrap_or_else(|| "cpu".into()))?.device;
+    let recorded = device.clone().autodiff();
+    if what == "tower" {
+        let config = TowerConfig {
+            width: 160,
+            layers: 4,
+            heads: 4,
+            mlp_width: 640,
+            image_size: 96,
+            patch_size: 12,
+            activation: Activation::Gelu,
+            norm_eps: 1e-5,
+            frames: None,
+            select_layer: -1,
+        };
+        let pixels = Tensor::<4>::random([PICTURES, 3, 96, 96], Distribution::Default, &recorded);
+        let points = Tensor::<3>::random([PICTURES, 68, 2], Distribution::Default, &recorded);
+        let labels: Vec<Option<u32>> = (0..PICTURES as u32).map(|i| Some(i % 7)).collect();
+        let loss = |pupil: &Pupil| {
+            let (logits, seen) = pupil.forward(pixels.clone());
+            let off = (seen - points.clone()).abs().sum() * (10.0 / 68.0);
+            Loss { sum: cross_entropy(logits, &labels) + off, terms: PICTURES }
+        };
+        Asked { loss, started: Cell::new(Instant::now()) }.run(Pupil::new(&config, 7, &device), &device)?;
+    } else {
+        let config = LlamaConfig {
+            vocab: VOCABULARY,
+            width: 160,
+            mlp_width: 416,
+            layers: 3,
+            heads: 4,
+            kv_heads: 4,
+            context: 1024,
+            norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+        };
+        let ids: Vec<i32> = (0..ANSWERS * PLACES).map(|i| (i * 31 % VOCABULARY) as i32).collect();
+        let next: Vec<Option<u32>> = ids.iter().map(|id| Some((id * 7 % VOCABULARY as i32) as u32)).collect();
+        let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
+        let loss = |llama: &Llama| {
+            let embeddings = llama.embed(&ids).reshape([ANSWERS, PLACES, 160]);
+            let hidden = llama.forward_full(embeddings).reshape([ANSWERS * PLACES, 160]);
+            Loss { sum: cross_entropy(llama.logits(hidden), &next), terms: next.len() }
+        };
+        Asked { loss, started: Cell::new(Instant::now()) }.run(config.init(&device), &device)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The small model, from labelled photographs to a folder: one call, resumable at every step.
+//!
+//! ```text
+//! labels.csv ─► data/ ─► split/ ─► tokenizer.json
+//!                          └─► tower/ ─► base/ (decoder and projector) ─► stage1/ (landmark modules) ─► stage2/ ─► model/
+//! ```
+
+mod data;
+mod numbers;
+mod tower;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::{Device, FloatDType};
+use face_encoder::TowerConfig;
+use landmarks::files::write_bytes;
+use serde_json::json;
+
+pub use numbers::MiniRecipe;
+
+use super::example::FRAMES;
+use super::{Description, Features, Instruction, Progress, Run, Trains, export, initialise, media_of, train, words};
+use crate::text::Tokenizer;
+use crate::{Error, Parts};
+
+/// Bytes of tower output kept in memory.
+const FEATURE_MEMORY: usize = 6 << 30;
+
+/// What a recipe is busy with.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step begins.
+    Step(&'static str),
+    /// Pictures of the dataset done.
+    Built(usize, usize),
+    /// A step of training done.
+    Trained(Progress),
+    /// Something to know.
+    Note(String),
+}
+
+/// Trains the small model on a labelled manifest (`labels.csv` with `image`, `expression`, `person`) and gives the folder
+/// of the finished model. What lies in `out` already is not done again.
+///
+/// # Errors
+/// Those of every step.
+pub fn mini(
+    recipe: &MiniRecipe,
+    manifest: &Path,
+    out: &Path,
+    device: &Device,
+    observe: &mut dyn FnMut(Event),
+) -> Result<PathBuf, Error> {
+    let model = out.join("model");
+    if model.join("config.json").exists() {
+        return Ok(model);
+    }
+    observe(Event::Step("building the dataset"));
+    let mut records = data::dataset(recipe, manifest, out, device, observe)?;
+    let words: Vec<String> = records.iter().flat_map(|r| r.conversations.iter().map(|m| m.value.clone())).collect();
+    let tokenizer_json = words::learn_vocabulary(&data::words_and_prompts(words), recipe.vocab)?;
+    write_bytes(&out.join("tokenizer.json"), &tokenizer_json)?;
+    let config = recipe.config();
+    let tokenizer = Tokenizer::from_bytes(&tokenizer_json, config.llama.vocab, config.bos, config.eos)?;
+
+    observe(Event::Step("pre-training the tower"));
+    let tower = tower::pretrain(recipe, &records, &out.join("split"), out, device, observe)?;
+    let parts = Parts {
+        image_tower: Some(recipe.tower()),
+        video_tower: Some(TowerConfig { frames: Some(FRAMES), ..recipe.tower() }),
+        landmarks: true,
+    };
+    let video = tower::inflate(&tower, device)?;
+
+    records.extend(data::clips(recipe, &records, &out.join("split"), &out.join("clips"))?);
+    // What the towers see is the same for all three: once is enough.
+    let (media, places) = media_of(&records, &out.join("split"))?;
+    let features = Features::new(Some(tower.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
+        .cropped(config.face_crop)
+        .augmented(recipe.augmentation(), recipe.versions, recipe.seed);
+    let features = Arc::new(features);
+    let mut network = initialise(config.init(&Parts::default(), device), 2 * recipe.decoder_layers, recipe.seed);
+    for (i, (name, step)) in ["base", "stage1", "stage2"].into_iter().zip(recipe.steps()).enumerate() {
+        observe(Event::Step(match i {
+            0 => "teaching the decoder to answer from visual tokens",
+            1 => "stage 1: landmark modules",
+            _ => "stage 2: all but the towers",
+        }));
+        if i == 1 {
+            network.fusion = Some(initialise(config.frgca.init(device), 1, recipe.seed));
+        }
+        let folder = out.join(name);
+        let course = recipe.course(i);
+        let identity = json!({ "step": name, "recipe": recipe });
+        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?;
+        let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
+        let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };
+        let trained = |path: &str| trains.contains(path);
+        network = train(&lessons, network, trained, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    }
+    observe(Event::Step("writing the model"));
+    network.image_tower = Some(tower);
+    network.video_tower = Some(video);
+    let about = Description { config: &config, parts: &parts, tokenizer: &tokenizer_json };
+    export(&network, &about, &model, FloatDType::F16)?;
+    Ok(model)
+}

@@ -1,0 +1,88 @@
+//! The small model's towers: one taught from scratch, one made of it for clips.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, FloatDType, TensorData};
+use face_encoder::{Tower, TowerConfig};
+use landmarks::weights::{LoadOptions, Weights, collect, load, write};
+use serde_json::json;
+
+use super::data::labelled;
+use super::{Event, FRAMES, MiniRecipe};
+use crate::data::{Record, read_records};
+use crate::train::{Lesson, Pupil, Run, TrainError, initialise, train};
+use crate::{EXPRESSIONS, Error};
+
+/// The image tower, taught to see expressions and points in the training part.
+pub(super) fn pretrain(
+    recipe: &MiniRecipe,
+    records: &[Record],
+    split: &Path,
+    out: &Path,
+    device: &Device,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Tower, Error> {
+    let config = recipe.tower();
+    let file = out.join("tower.safetensors");
+    if file.exists() {
+        let weights = Weights::open(&file)?;
+        return Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0);
+    }
+    let plan = recipe.plan();
+    let (media, labels) = labelled(records, split)?;
+    let (lesson, bad) = Lesson::new(&media, &labels, EXPRESSIONS.len(), config.image_size, plan.clone(), device);
+    if let Some((place, error)) = bad.first() {
+        let path = media[*place].path.display();
+        observe(Event::Note(format!("{} pictures cannot be used, first {path}: {error}", bad.len())));
+    }
+    let settings = recipe.schooling();
+    let folder = out.join("tower");
+    let identity = json!({ "step": "tower", "recipe": recipe, "plan": plan });
+    let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
+    let pupil = initialise(Pupil::new(&config, EXPRESSIONS.len(), device), 2 * config.layers, recipe.seed);
+    let pupil = train(&lesson, pupil, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    let val = read_records(split.join("val.json"))?;
+    let (media, labels) = labelled(&val, split)?;
+    let (lesson, _) = Lesson::new(&media, &labels, EXPRESSIONS.len(), config.image_size, plan, device);
+    let seen = lesson.predict(&pupil);
+    observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, lesson.labels()))));
+    let pupil = Module::valid(&pupil);
+    write(&file, &collect(&pupil.tower, |path| path.into()), FloatDType::F32)?;
+    let weights = Weights::open(&file)?;
+    Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0)
+}
+
+/// Accuracy and the recall of each class, in words.
+fn accuracy(seen: &[usize], labels: &[usize]) -> String {
+    let right = |class: Option<usize>| {
+        let of = seen.iter().zip(labels).filter(|(_, label)| class.is_none_or(|c| c == **label));
+        let (all, right) = of.fold((0, 0), |(all, right), (s, l)| (all + 1, right + usize::from(s == l)));
+        format!("{right}/{all}")
+    };
+    let classes = EXPRESSIONS.iter().enumerate().map(|(i, name)| format!("{name} {}", right(Some(i))));
+    format!("{} right; {}", right(None), classes.collect::<Vec<_>>().join(", "))
+}
+
+/// The image tower with attention over time that adds nothing yet.
+pub(super) fn inflate(image: &Tower, device: &Device) -> Result<Tower, Error> {
+    let config = TowerConfig { frames: Some(FRAMES), ..image.config().clone() };
+    let mut tensors = collect(image, |path| path.into());
+    for (name, shape) in
+        collect(&config.init(device), |path| path.into()).into_iter().map(|(n, t)| (n, t.shape().to_vec()))
+    {
+        if let Some((layer, leaf)) = name.split_once(".temporal.") {
+            // Fresh projections as the layer's own, an output of zero.
+            let like = leaf.strip_prefix("attn.").map(|leaf| format!("{layer}.self_attn.{leaf}"));
+            let own = like.filter(|_| !leaf.contains("out_proj")).and_then(|like| tensors.get(&like).cloned());
+            let ones = leaf == "norm.weight";
+            let value = if ones { 1.0_f32 } else { 0.0 };
+            let plain = TensorData::new(vec![value; shape.iter().product()], shape);
+            tensors.insert(name, own.unwrap_or(plain));
+        }
+    }
+    let folder = tempfile::tempdir().map_err(|source| TrainError::Io { path: std::env::temp_dir(), source })?;
+    let file = folder.path().join("video.safetensors");
+    write(&file, &tensors, FloatDType::F32)?;
+    Ok(load(config.init(device), &Weights::open(&file)?, &LoadOptions::default(), |path| path.into())?.0)
+}
