@@ -3,7 +3,7 @@
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
-use landmarks::{Linear, LinearConfig};
+use landmarks::{Linear, LinearConfig, Linears};
 
 use crate::ops::{Sight, attention, layer_norm, linear};
 use crate::{Activation, TowerConfig};
@@ -111,6 +111,17 @@ impl Tower {
     }
 }
 
+impl Linears for Tower {
+    fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        self.layers.iter_mut().enumerate().flat_map(|(i, layer)| {
+            let temporal = layer.temporal.iter_mut().flat_map(|t| t.attn.linears_mut("temporal.attn"));
+            let attention = layer.self_attn.linears_mut("self_attn").into_iter().chain(temporal);
+            let mlp = [("fc1".to_owned(), &mut layer.fc1), ("fc2".to_owned(), &mut layer.fc2)];
+            attention.chain(mlp).map(move |(path, linear)| (format!("layers.{i}.{path}"), linear))
+        })
+    }
+}
+
 #[derive(Module, Debug)]
 struct Layer {
     temporal: Option<Temporal>,
@@ -187,6 +198,15 @@ impl SelfAttention {
     fn new(config: &TowerConfig, device: &Device) -> Self {
         let layer = || LinearConfig::new(config.width, config.width).init(device);
         Self { q_proj: layer(), k_proj: layer(), v_proj: layer(), out_proj: layer(), heads: config.heads }
+    }
+
+    fn linears_mut(&mut self, under: &str) -> [(String, &mut Linear); 4] {
+        [
+            (format!("{under}.q_proj"), &mut self.q_proj),
+            (format!("{under}.k_proj"), &mut self.k_proj),
+            (format!("{under}.v_proj"), &mut self.v_proj),
+            (format!("{under}.out_proj"), &mut self.out_proj),
+        ]
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {

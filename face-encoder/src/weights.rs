@@ -1,7 +1,10 @@
 //! The published key names of CLIP and LanguageBind towers.
 
 use landmarks::for_many_rows;
-use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
+use landmarks::quantized::Bits;
+use landmarks::weights::{
+    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
+};
 
 use crate::{Error, Tower};
 
@@ -13,11 +16,11 @@ impl Tower {
     /// # Errors
     /// As [`load`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
-        self.load_shared(weights, prefix, prefix, options)
+        self.load_shared(weights, prefix, prefix, options, None)
     }
 
     /// The same; a name that is missing under `prefix` is looked for under `shared`: a video tower that was made of an
-    /// image tower need not hold again what both have.
+    /// image tower need not hold again what both have. With `bits`, weights of linear layers are rounded to them.
     ///
     /// # Errors
     /// As [`load`].
@@ -27,19 +30,22 @@ impl Tower {
         prefix: &str,
         shared: &str,
         options: &LoadOptions,
+        bits: Option<Bits>,
     ) -> Result<(Self, LoadReport), Error> {
         let named = |path: &str| {
             let (own, other) = (key(prefix)(path), key(shared)(path));
             if weights.info(&own.name).is_none() && weights.info(&other.name).is_some() { other } else { own }
         };
-        let (tower, report) = load(self, weights, options, named)?;
+        let (tower, report) = load_quantized(self, weights, options, |_| bits, named)?;
         // An empty tower has nothing to lay out, and must stay empty.
         Ok((if options.headers_only { tower } else { for_many_rows(tower) }, report))
     }
 
     /// All parameters under the published names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        collect(self, key(prefix))
+        let mut tensors = collect(self, key(prefix));
+        tensors.extend(collect_quantized(&mut self.clone(), key(prefix)));
+        tensors
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use frgca::{Frgca, Fusion};
 use landmarks::FaceFinder;
+use landmarks::quantized::Bits;
 use landmarks::weights::{LoadOptions as WeightOptions, LoadReport};
 
 use crate::session::{Session, SessionOptions};
@@ -17,6 +18,8 @@ pub struct LoadOptions {
     pub weights: WeightOptions,
     /// Refuse tensors that nothing uses.
     pub strict: bool,
+    /// Round the weights of linear layers as they are read: the decoder's to these bits, the towers' to 8. On the CPU.
+    pub quantize: Option<Bits>,
 }
 
 /// What loading found.
@@ -59,7 +62,7 @@ impl FaceLlava {
         let image = dir.image_tower.as_ref().map(|t| t.source(&dir.weights));
         let video = dir.video_tower.as_ref().map(|t| t.source(&dir.weights));
         let network = config.init(&parts, device);
-        let (network, weights) = network.load(&dir.weights, image, video, &options.weights)?;
+        let (network, weights) = network.load(&dir.weights, image, video, &options.weights, options.quantize)?;
         let unused = unexpected(&dir.weights);
         if options.strict && !unused.is_empty() {
             let names = unused.iter().take(20).cloned().collect();

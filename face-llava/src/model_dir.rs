@@ -289,7 +289,7 @@ impl ModelDir {
         let image = self.image_tower.as_ref().map(|t| t.source(&self.weights));
         let video = self.video_tower.as_ref().map(|t| t.source(&self.weights));
         let network = self.config.init(&self.parts(), device);
-        Ok(network.load(&self.weights, image, video, &options)?.1)
+        Ok(network.load(&self.weights, image, video, &options, None)?.1)
     }
 
     /// Tensors of the checkpoint that nothing has used so far.

@@ -1,6 +1,9 @@
 //! The hub's key names, and the order in which a checkpoint is read.
 
-use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
+use landmarks::quantized::Bits;
+use landmarks::weights::{
+    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
+};
 
 use crate::decoder::Llama;
 use crate::{Error, Network};
@@ -42,28 +45,42 @@ fn decoder_key(path: &str) -> Key {
 }
 
 impl Llama {
-    /// Fills the decoder from the hub's names.
+    /// Fills the decoder from the hub's names; with `bits`, weights of linear layers are rounded to them, those of the
+    /// logits to 8 bits at least.
     ///
     /// # Errors
-    /// As [`load`].
-    pub fn load(self, weights: &Weights, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
-        Ok(load(self, weights, options, decoder_key)?)
+    /// As [`load_quantized`].
+    pub fn load(
+        self,
+        weights: &Weights,
+        options: &LoadOptions,
+        bits: Option<Bits>,
+    ) -> Result<(Self, LoadReport), Error> {
+        let bits = |path: &str| if path == "lm_head" { bits.map(|_| Bits::Int8) } else { bits };
+        Ok(load_quantized(self, weights, options, bits, decoder_key)?)
     }
 }
 
 impl Network {
-    /// Fills every part; towers from where they are.
+    /// Fills every part; towers from where they are. With `bits`, the decoder's weights are rounded to them, the towers' to 8.
     pub(crate) fn load(
         mut self,
         weights: &Weights,
         image: Option<TowerSource<'_>>,
         video: Option<TowerSource<'_>>,
         options: &LoadOptions,
+        bits: Option<Bits>,
     ) -> Result<(Self, LoadReport), Error> {
         let mut report = LoadReport::default();
         for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
             if let (Some(empty), Some(source)) = (tower.take(), source) {
-                let (filled, part) = empty.load_shared(source.weights, source.prefix, source.shared, options)?;
+                let (filled, part) = empty.load_shared(
+                    source.weights,
+                    source.prefix,
+                    source.shared,
+                    options,
+                    bits.map(|_| Bits::Int8),
+                )?;
                 report.merge(part);
                 *tower = Some(filled);
             }
@@ -76,7 +93,7 @@ impl Network {
             report.merge(part);
             self.fusion = Some(fusion);
         }
-        let (decoder, part) = self.decoder.load(weights, options)?;
+        let (decoder, part) = self.decoder.load(weights, options, bits)?;
         report.merge(part);
         self.decoder = decoder;
         Ok((self, report))
@@ -99,6 +116,7 @@ impl Network {
     /// The same without the towers, which training leaves as they are.
     fn trained_tensors(&self) -> NamedTensors {
         let mut tensors = collect(&self.decoder, decoder_key);
+        tensors.extend(collect_quantized(&mut self.decoder.clone(), decoder_key));
         tensors.extend(self.projector.tensors(PROJECTOR));
         tensors.extend(self.fusion.iter().flat_map(|fusion| fusion.tensors(MODEL)));
         tensors

@@ -1,8 +1,12 @@
 //! A linear layer that keeps its weight as published files do, `[out, in]`.
 
+use std::sync::Arc;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+
+use crate::quantized::Quantized;
 
 /// Standard deviation of fresh weights, as Llama-family models start.
 const INIT_STD: f64 = 0.02;
@@ -33,6 +37,9 @@ pub struct Linear {
     pub bias: Option<Param<Tensor<1>>>,
     /// A trained addition to the weight.
     pub lora: Option<LowRank>,
+    /// The weight in few bits, in place of `weight`, which has no values then. Has no derivative.
+    #[module(skip)]
+    pub quantized: Option<Arc<Quantized>>,
 }
 
 /// Low-rank adaptation (arXiv 2106.09685): `scale * up down` is added to a weight without ever being formed.
@@ -65,11 +72,23 @@ impl LinearConfig {
             weight: weight.init_with([self.d_output, self.d_input], fan_in, fan_out, device),
             bias: self.bias.then(|| Initializer::Zeros.init([self.d_output], device)),
             lora: None,
+            quantized: None,
         }
     }
 }
 
 impl Linear {
+    /// Puts a weight in few bits in place of the tensor.
+    ///
+    /// # Panics
+    /// If its shape is another one.
+    pub fn quantize(&mut self, weight: Quantized) {
+        let shape = self.weight.lazy_shape().to_vec();
+        assert_eq!(weight.dims()[..], shape[..], "a weight in few bits has the shape of the weight");
+        self.weight = Param::from_tensor(Tensor::empty([0, 0], &self.weight.lazy_device()));
+        self.quantized = Some(Arc::new(weight));
+    }
+
     /// Applies the layer to the last axis.
     ///
     /// # Shapes
@@ -84,7 +103,10 @@ impl Linear {
         let rows = dims[..D - 1].iter().product::<usize>();
         // Two axes throughout: with more, the backend would copy the transposed weight on every call.
         let input = input.reshape([rows, d_input]);
-        let mut output = product(input.clone(), self.weight.val());
+        let mut output = match &self.quantized {
+            Some(weight) => weight.product(input.clone()),
+            None => product(input.clone(), self.weight.val()),
+        };
         if let Some(LowRank { down, up, scale }) = &self.lora {
             output = output + product(product(input, down.val()), up.val()) * *scale;
         }
@@ -149,7 +171,7 @@ impl ModuleMapper for ManyRows {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if D != 2 || self.in_linear.last() != Some(&true) {
+        if D != 2 || self.in_linear.last() != Some(&true) || param.lazy_shape().contains(&0) {
             return param;
         }
         param.map(|weight| {
@@ -159,4 +181,10 @@ impl ModuleMapper for ManyRows {
             transposed.reshape([dims.iter().product::<usize>()]).reshape(dims).swap_dims(0, 1)
         })
     }
+}
+
+/// A module that knows its linear layers, so that their weights can be had in few bits.
+pub trait Linears {
+    /// Each layer with its path in the module, as `layers.0.mlp.up_proj`.
+    fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)>;
 }

@@ -23,7 +23,7 @@ const FEW_ROWS: usize = 4;
 /// As [`Linear::forward`].
 pub fn linear<const N: usize>(layer: &Linear, x: Tensor<N>) -> Tensor<N> {
     #[cfg(feature = "cpu")]
-    if x.dims()[..N - 1].iter().product::<usize>() > FEW_ROWS {
+    if layer.quantized.is_none() && x.dims()[..N - 1].iter().product::<usize>() > FEW_ROWS {
         let bias = layer.bias.as_ref().map(|bias| bias.val());
         if let Some(y) = product(&x, &layer.weight.val(), bias.as_ref()) {
             let Some(LowRank { down, up, scale }) = &layer.lora else { return y };

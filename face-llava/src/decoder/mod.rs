@@ -9,7 +9,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use face_encoder::ops::{linear, rms_norm};
-use landmarks::{Linear, LinearConfig};
+use landmarks::{Linear, LinearConfig, Linears};
 
 pub use cache::KvCache;
 use layer::Layer;
@@ -192,13 +192,6 @@ impl Llama {
         rms_norm(&self.norm, x)
     }
 
-    /// The linear layers between embeddings and logits, with their paths (`layers.0.mlp.up_proj`).
-    pub fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
-        self.layers.iter_mut().enumerate().flat_map(|(i, layer)| {
-            layer.linears_mut().into_iter().map(move |(path, linear)| (format!("layers.{i}.{path}"), linear))
-        })
-    }
-
     /// Logits of hidden states.
     ///
     /// # Shapes
@@ -206,6 +199,15 @@ impl Llama {
     /// - output `[.., V]`
     pub fn logits<const N: usize>(&self, hidden: Tensor<N>) -> Tensor<N> {
         linear(&self.lm_head, hidden)
+    }
+}
+
+impl Linears for Llama {
+    fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(i, layer)| {
+            layer.linears_mut().into_iter().map(move |(path, linear)| (format!("layers.{i}.{path}"), linear))
+        });
+        layers.chain(std::iter::once(("lm_head".to_owned(), &mut self.lm_head)))
     }
 }
 

@@ -22,12 +22,7 @@ impl Rope {
     }
 
     /// Any positions, those of each of the `rows` sequences after each other.
-    pub fn at(
-        config: &LlamaConfig,
-        positions: impl IntoIterator<Item = usize>,
-        rows: usize,
-        like: &Tensor<3>,
-    ) -> Self {
+    pub fn at(config: &LlamaConfig, positions: impl IntoIterator<Item = usize>, rows: usize, like: &Tensor<3>) -> Self {
         let half = config.head_width() / 2;
         let frequency = |i: usize| config.rope_theta.powf(-(i as f64) / half as f64) as f32;
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::FloatDType;
+use landmarks::Linears;
 use landmarks::files::write_bytes;
 use landmarks::picture::read_file;
 use landmarks::weights::{Key, LoadOptions, NamedTensors, Weights, collect, load, write};

@@ -134,14 +134,15 @@ impl<F: Fn(&str) -> Key> ModuleMapper for Loader<'_, F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let key = (self.key)(&self.path.join("."));
         let shape = param.lazy_shape().to_vec();
-        if self.error.is_some() {
+        // A parameter without values has its weight elsewhere.
+        if self.error.is_some() || shape.contains(&0) {
             return param;
         }
         let Some(info) = self.weights.info(&key.name) else {
             self.missing.push(key.name);
             return param;
         };
-        match self.read(&key, info, &shape) {
+        match read(self.weights, self.options, &key, info, &shape, &mut self.report) {
             Ok(None) => param,
             Ok(Some(data)) => {
                 let dtype = data.dtype();
@@ -157,48 +158,54 @@ impl<F: Fn(&str) -> Key> ModuleMapper for Loader<'_, F> {
     }
 }
 
-impl<F> Loader<'_, F> {
-    fn read(&mut self, key: &Key, info: &TensorInfo, shape: &[usize]) -> Result<Option<TensorData>, Error> {
-        let mut found = info.shape.clone();
-        let elements: usize = shape.iter().product();
-        let mut first = 0;
-        if let (Some((i, n)), Some(rows)) = (key.part, found.first_mut())
-            && rows.is_multiple_of(n)
-        {
-            *rows /= n;
-            first = i * elements;
-        }
-        if found != shape {
-            return Err(Error::TensorShape {
-                path: self.weights.path().into(),
-                name: key.name.clone(),
-                expected: shape.to_vec(),
-                found,
-            });
-        }
-        self.report.tensors += 1;
-        self.report.parameters += elements;
-        self.weights.mark_used(&key.name);
-        if self.options.headers_only {
-            return Ok(None);
-        }
-        let mut sink = Sink::new(self.options, elements);
-        self.weights.for_each_value(&key.name, info, first, elements, |v| sink.push(v))?;
-        if let Some(index) = sink.nonfinite
-            && !self.options.allow_nonfinite
-        {
-            return Err(Error::NonFiniteWeight { name: key.name.clone(), index });
-        }
-        if sink.zero && elements > 0 && key.name.ends_with("weight") {
-            self.report.all_zero.push(key.name.clone());
-        }
-        self.report.overflowed += sink.overflowed;
-        Ok(Some(match sink.values {
-            Values::F32(v) => TensorData::new(v, shape.to_vec()),
-            Values::F16(v) => TensorData::new(v, shape.to_vec()),
-            Values::BF16(v) => TensorData::new(v, shape.to_vec()),
-        }))
+/// The values of one parameter, checked; none where only headers are wanted.
+pub(super) fn read(
+    weights: &Weights,
+    options: &LoadOptions,
+    key: &Key,
+    info: &TensorInfo,
+    shape: &[usize],
+    report: &mut LoadReport,
+) -> Result<Option<TensorData>, Error> {
+    let mut found = info.shape.clone();
+    let elements: usize = shape.iter().product();
+    let mut first = 0;
+    if let (Some((i, n)), Some(rows)) = (key.part, found.first_mut())
+        && rows.is_multiple_of(n)
+    {
+        *rows /= n;
+        first = i * elements;
     }
+    if found != shape {
+        return Err(Error::TensorShape {
+            path: weights.path().into(),
+            name: key.name.clone(),
+            expected: shape.to_vec(),
+            found,
+        });
+    }
+    report.tensors += 1;
+    report.parameters += elements;
+    weights.mark_used(&key.name);
+    if options.headers_only {
+        return Ok(None);
+    }
+    let mut sink = Sink::new(options, elements);
+    weights.for_each_value(&key.name, info, first, elements, |v| sink.push(v))?;
+    if let Some(index) = sink.nonfinite
+        && !options.allow_nonfinite
+    {
+        return Err(Error::NonFiniteWeight { name: key.name.clone(), index });
+    }
+    if sink.zero && elements > 0 && key.name.ends_with("weight") {
+        report.all_zero.push(key.name.clone());
+    }
+    report.overflowed += sink.overflowed;
+    Ok(Some(match sink.values {
+        Values::F32(v) => TensorData::new(v, shape.to_vec()),
+        Values::F16(v) => TensorData::new(v, shape.to_vec()),
+        Values::BF16(v) => TensorData::new(v, shape.to_vec()),
+    }))
 }
 
 enum Values {
@@ -249,7 +256,7 @@ impl Sink {
 const BLOCK: usize = 1 << 18;
 
 impl Weights {
-    fn mark_used(&self, name: &str) {
+    pub(super) fn mark_used(&self, name: &str) {
         self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned());
     }
 
@@ -263,6 +270,13 @@ impl Weights {
         self.for_each_value(name, info, 0, info.elements(), |block| values.extend_from_slice(block))?;
         self.mark_used(name);
         Ok(values)
+    }
+
+    /// A tensor's bytes as they lie in the file.
+    pub(super) fn read_bytes(&self, name: &str, info: &TensorInfo) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; info.elements() * info.dtype.size()];
+        self.files[self.index[name]].source.read_at(info.start, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Hands `count` values from row-major index `first` on to `f`, block by block.

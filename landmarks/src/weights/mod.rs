@@ -7,6 +7,7 @@
 
 mod load;
 mod pickle;
+mod quantized;
 mod safetensors;
 mod save;
 mod shards;
@@ -19,7 +20,8 @@ use std::sync::Mutex;
 use crate::Error;
 
 pub use load::{Key, LoadOptions, LoadReport, load};
-pub use save::{NamedTensors, collect, write};
+pub use quantized::load_quantized;
+pub use save::{NamedTensors, collect, collect_quantized, write};
 pub(crate) use source::Source;
 
 mod source;
@@ -36,7 +38,7 @@ pub enum Dtype {
     F16,
     /// bfloat16.
     BF16,
-    /// Any integer or boolean type of this many bytes: present in some files, never loaded.
+    /// Any integer or boolean type of this many bytes: loaded only where weights are kept in few bits.
     Other(usize),
 }
 

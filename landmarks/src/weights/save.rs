@@ -12,6 +12,7 @@ use safetensors::tensor::{Dtype as StDtype, View, serialize_to_file};
 use super::Key;
 use crate::Error;
 use crate::files::write_whole;
+use crate::linear::Linears;
 
 /// Tensors by name, as a file holds them.
 pub type NamedTensors = BTreeMap<String, TensorData>;
@@ -42,6 +43,18 @@ pub fn collect<M: Module>(module: &M, key: impl Fn(&str) -> Key) -> NamedTensors
     whole
 }
 
+/// The weights of linear layers that are kept in few bits, each as bytes `[rows, bytes of a row]` (see
+/// [`crate::quantized`]), under the names that `key` gives them.
+pub fn collect_quantized<M: Linears>(module: &mut M, key: impl Fn(&str) -> Key) -> NamedTensors {
+    let layers = module.linears_mut().filter_map(|(path, layer)| {
+        let weight = layer.quantized.as_ref()?;
+        let rows = weight.dims()[0];
+        let bytes = TensorData::new(weight.bytes().to_vec(), [rows, weight.bytes().len() / rows]);
+        Some((key(&format!("{path}.weight")).name, bytes))
+    });
+    layers.collect()
+}
+
 struct Collector<F> {
     key: F,
     path: Vec<String>,
@@ -59,6 +72,10 @@ impl<F: Fn(&str) -> Key> ModuleVisitor for Collector<F> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // Its weight is elsewhere, see `collect_quantized`.
+        if param.lazy_shape().contains(&0) {
+            return;
+        }
         let key = (self.key)(&self.path.join("."));
         let data = param.val().into_data();
         let known = match key.part {
@@ -69,7 +86,7 @@ impl<F: Fn(&str) -> Key> ModuleVisitor for Collector<F> {
     }
 }
 
-/// Writes a safetensors file, whole or not at all, every tensor in the given type. The same tensors give the same bytes.
+/// Writes a safetensors file, whole or not at all, every tensor of numbers in the given type, bytes as they are. The same tensors give the same bytes.
 ///
 /// # Errors
 /// [`Error::Io`]; nothing is left behind then.
@@ -79,7 +96,8 @@ pub fn write(path: &Path, tensors: &NamedTensors, dtype: FloatDType) -> Result<(
         DType::BF16 => StDtype::BF16,
         _ => StDtype::F32,
     };
-    let views = tensors.iter().map(|(name, data)| (name, Stored { data, dtype }));
+    let stored = |data: &TensorData| if data.dtype() == DType::U8 { StDtype::U8 } else { dtype };
+    let views = tensors.iter().map(|(name, data)| (name, Stored { data, dtype: stored(data) }));
     write_whole(path, |file| serialize_to_file(views, None, file).map_err(std::io::Error::other))
 }
 
@@ -99,6 +117,9 @@ impl View for Stored<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        if self.dtype == StDtype::U8 {
+            return Cow::Borrowed(self.data.as_bytes());
+        }
         let values = self.data.iter::<f32>();
         Cow::Owned(match self.dtype {
             StDtype::F16 => values.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect(),

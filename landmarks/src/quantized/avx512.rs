@@ -1,0 +1,106 @@
+//! The product with AVX-512 and its instruction for sums of four products of bytes (VNNI).
+#![expect(unsafe_code, reason = "vector instructions need the processor to have them, their loads take pointers")]
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_ps,
+};
+
+use super::input::Input;
+use super::layout::{GROUP, QUAD, SCALES, TILE, group_bytes};
+use super::{Bits, Quantized};
+
+/// Quads of columns in a group.
+const QUADS: usize = GROUP / QUAD;
+
+/// Whether the processor has what the kernel needs.
+pub(super) fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vnni")
+}
+
+/// 16 results for each row of the input.
+///
+/// # Panics
+/// On a processor without the instructions.
+pub(super) fn tile(weight: &Quantized, t: usize, input: &Input, out: &mut [f32]) {
+    assert!(available());
+    let (tile, groups) = (weight.tile(t), input.groups());
+    assert!(tile.len() == groups * group_bytes(weight.bits) && out.len() == input.rows() * TILE);
+    let mut n = 0;
+    while n < input.rows() {
+        let rows = match input.rows() - n {
+            8.. => 8,
+            4..8 => 4,
+            _ => 1,
+        };
+        let out = &mut out[n * TILE..(n + rows) * TILE];
+        // SAFETY: the processor was asked, and the lengths were checked: see `rows`.
+        unsafe {
+            match rows {
+                8 => some::<8>(weight.bits, tile, input, n, out),
+                4 => some::<4>(weight.bits, tile, input, n, out),
+                _ => some::<1>(weight.bits, tile, input, n, out),
+            }
+        }
+        n += rows;
+    }
+}
+
+/// `N` rows of the input from `first` on.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `tile` holds as many groups as the input, `out` has `N * 16` places, and the
+/// input has rows up to `first + N`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn some<const N: usize>(bits: Bits, tile: &[u8], input: &Input, first: usize, out: &mut [f32]) {
+    let groups = input.groups();
+    let mut sums: [__m512; N] = [_mm512_setzero_ps(); N];
+    let codes: [*const i8; N] = std::array::from_fn(|n| input.codes[(first + n) * input.columns..].as_ptr());
+    for (g, group) in tile.chunks_exact(group_bytes(bits)).enumerate() {
+        let mut whole: [__m512i; N] =
+            std::array::from_fn(|n| _mm512_set1_epi32(input.corrections[(first + n) * groups + g]));
+        // SAFETY: a group has 32 bytes of scales.
+        let scales = _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(group.as_ptr().cast()) });
+        let quads = unsafe { quads(bits, &group[SCALES..]) };
+        for (q, weights) in quads.into_iter().enumerate() {
+            for n in 0..N {
+                // SAFETY: group `g` of a row has 32 codes, quad `q` four of them.
+                let four = unsafe { codes[n].add(g * GROUP + q * QUAD).cast::<i32>().read_unaligned() };
+                whole[n] = _mm512_dpbusd_epi32(whole[n], weights, _mm512_set1_epi32(four));
+            }
+        }
+        for n in 0..N {
+            let scales = _mm512_mul_ps(scales, _mm512_set1_ps(input.scales[(first + n) * groups + g]));
+            sums[n] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[n]), scales, sums[n]);
+        }
+    }
+    for (out, sum) in out.chunks_exact_mut(TILE).zip(sums) {
+        // SAFETY: 16 places.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
+    }
+}
+
+/// The eight quads of a group, without sign.
+///
+/// # Safety
+/// The processor has AVX-512 F and BW; `codes` are those of a group.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn quads(bits: Bits, codes: &[u8]) -> [__m512i; QUADS] {
+    // SAFETY: 64 bytes each: eight of them for 8 bits, four for 4 bits.
+    let load = |i: usize| unsafe { _mm512_loadu_si512(codes[i * 64..(i + 1) * 64].as_ptr().cast()) };
+    match bits {
+        Bits::Int8 => std::array::from_fn(load),
+        Bits::Int4 => {
+            let low = _mm512_set1_epi8(15);
+            let halves = |q: usize| {
+                let both = load(q / 2);
+                _mm512_and_si512(if q % 2 == 0 { both } else { _mm512_srli_epi16::<4>(both) }, low)
+            };
+            std::array::from_fn(halves)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Inputs rounded to 8 bits.
+
+use rayon::prelude::*;
+
+use super::Bits;
+use super::layout::{GROUP, offset};
+
+/// Rows of an input: codes, and for each group of 32 its scale and what makes up for weights without sign.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// `[rows, columns]`.
+    pub codes: Vec<i8>,
+    /// `[rows, groups]`.
+    pub scales: Vec<f32>,
+    /// `[rows, groups]`: less the sum of the codes times the weights' offset.
+    pub corrections: Vec<i32>,
+    pub columns: usize,
+}
+
+impl Input {
+    pub fn new(values: &[f32], columns: usize, bits: Bits) -> Self {
+        let groups = columns / GROUP;
+        let rows = values.len() / columns;
+        let mut input = Self {
+            codes: vec![0; values.len()],
+            scales: vec![0.0; rows * groups],
+            corrections: vec![0; rows * groups],
+            columns,
+        };
+        let one = |(((values, codes), scales), corrections): (((&[f32], &mut [i8]), &mut [f32]), &mut [i32])| {
+            for (g, (values, codes)) in values.chunks(GROUP).zip(codes.chunks_mut(GROUP)).enumerate() {
+                let largest = values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
+                let scale = largest / 127.0;
+                let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                let mut sum = 0;
+                for (code, value) in codes.iter_mut().zip(values) {
+                    *code = (value * factor).round_ties_even() as i8;
+                    sum += i32::from(*code);
+                }
+                scales[g] = scale;
+                corrections[g] = -offset(bits) * sum;
+            }
+        };
+        if rows == 1 {
+            one((((values, &mut input.codes), &mut input.scales), &mut input.corrections));
+        } else {
+            let rows = values.par_chunks(columns).zip(input.codes.par_chunks_mut(columns));
+            let rows = rows.zip(input.scales.par_chunks_mut(groups)).zip(input.corrections.par_chunks_mut(groups));
+            rows.for_each(one);
+        }
+        input
+    }
+
+    pub fn rows(&self) -> usize {
+        self.codes.len() / self.columns
+    }
+
+    pub fn groups(&self) -> usize {
+        self.columns / GROUP
+    }
+}

@@ -1,0 +1,84 @@
+//! Filling a module whose linear layers keep their weights in few bits.
+
+use burn::module::{Module, Param};
+use burn::tensor::{FloatDType, Tensor};
+
+use super::load::read;
+use super::{Dtype, Key, LoadOptions, LoadReport, TensorInfo, Weights, load};
+use crate::Error;
+use crate::linear::{Linear, Linears};
+use crate::quantized::{Bits, Quantized};
+
+/// As [`load`]; the weights of linear layers are rounded to the bits that `bits` gives for their paths as they are read,
+/// one after the other, so that they are never in memory together in full. Layers whose shape does not fit
+/// ([`Quantized::fits`]) are filled as they are in the file. Weights that a file has in few bits already
+/// ([`super::collect_quantized`]) are taken as they are, whatever `bits` says.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_quantized<M: Module + Linears>(
+    mut module: M,
+    weights: &Weights,
+    options: &LoadOptions,
+    bits: impl Fn(&str) -> Option<Bits>,
+    key: impl Fn(&str) -> Key,
+) -> Result<(M, LoadReport), Error> {
+    let mut report = LoadReport::default();
+    for (path, layer) in module.linears_mut() {
+        let shape = layer.weight.lazy_shape().to_vec();
+        let key = key(&format!("{path}.weight"));
+        // What is missing, `load` names.
+        let (Some(info), &[rows, columns]) = (weights.info(&key.name), &shape[..]) else { continue };
+        let dims = [rows, columns];
+        if info.dtype == Dtype::Other(1) {
+            ready(layer, weights, options, &key, info, dims, &mut report)?;
+        } else if let Some(bits) = bits(&path).filter(|_| !options.headers_only && Quantized::fits(rows, columns)) {
+            let full = LoadOptions { dtype: FloatDType::F32, ..*options };
+            if let Some(data) = read(weights, &full, &key, info, &shape, &mut report)? {
+                let values = data.as_slice::<f32>().unwrap_or_default();
+                layer.quantize(Quantized::new(values, rows, columns, bits));
+            }
+        }
+    }
+    let (module, rest) = load(module, weights, options, key)?;
+    report.merge(rest);
+    Ok((module, report))
+}
+
+/// Takes a weight that is in few bits already.
+fn ready(
+    layer: &mut Linear,
+    weights: &Weights,
+    options: &LoadOptions,
+    key: &Key,
+    info: &TensorInfo,
+    [rows, columns]: [usize; 2],
+    report: &mut LoadReport,
+) -> Result<(), Error> {
+    let Some(bits) = Bits::of(&info.shape, [rows, columns]) else {
+        return Err(Error::TensorShape {
+            path: weights.path().into(),
+            name: key.name.clone(),
+            expected: vec![rows, columns],
+            found: info.shape.clone(),
+        });
+    };
+    report.tensors += 1;
+    report.parameters += rows * columns;
+    weights.mark_used(&key.name);
+    let bytes = if options.headers_only { None } else { Some(weights.read_bytes(&key.name, info)?) };
+    match bytes.and_then(|bytes| Quantized::from_bytes(bytes, rows, columns, bits)) {
+        Some(weight) if !options.allow_nonfinite && !weight.is_finite() => {
+            Err(Error::NonFiniteWeight { name: key.name.clone(), index: 0 })
+        }
+        Some(weight) => {
+            layer.quantize(weight);
+            Ok(())
+        }
+        None => {
+            // Headers only: `load` has nothing to look for.
+            layer.weight = Param::from_tensor(Tensor::empty([0, 0], &layer.weight.lazy_device()));
+            Ok(())
+        }
+    }
+}
