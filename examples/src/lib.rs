@@ -11,21 +11,17 @@ pub struct Inputs {
     /// Picture or video
     #[arg(default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/astronaut.png"))]
     pub file: PathBuf,
-    /// Folder of a Face-LLaVA model; without it a tiny one with random weights, whose answers are nonsense
+    /// Folder of a Face-LLaVA model; without it the small demonstration model inside
     #[arg(long)]
     pub model: Option<PathBuf>,
 }
 
 impl Inputs {
-    /// Opens the model's folder.
+    /// Opens the model's folder, or the model inside.
     ///
     /// # Errors
     /// As [`ModelDir::open`].
     pub fn open_model(&self) -> Result<ModelDir, Error> {
-        if let Some(folder) = &self.model {
-            return ModelDir::open(folder);
-        }
-        eprintln!("no --model given: using a tiny model with random weights, its answers are nonsense");
-        ModelDir::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../face-llava/tests/fixtures/tiny-simple/checkpoint"))
+        self.model.as_ref().map_or_else(ModelDir::mini, ModelDir::open)
     }
 }

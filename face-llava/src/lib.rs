@@ -32,7 +32,6 @@ mod config;
 pub mod data;
 pub mod decoder;
 mod device;
-#[cfg(feature = "data")]
 mod differences;
 mod error;
 #[cfg(feature = "eval")]
@@ -43,6 +42,7 @@ mod model;
 mod model_dir;
 mod network;
 mod questions;
+mod row_file;
 mod score;
 mod session;
 mod slots;
@@ -60,6 +60,7 @@ pub use media::{FaceOptions, FrameFace, LandmarkSource, Media, Pixels};
 pub use model::{FaceLlava, LoadOptions, ModelReport};
 pub use model_dir::{ModelDir, TowerFolders};
 pub use network::{Network, Parts};
+pub use row_file::{RowFault, RowFile};
 pub use score::LabelScore;
 pub use session::{Answer, Session, SessionOptions, Timings};
 pub use task::{ACTION_UNITS, ATTRIBUTES, AnswerSettings, EXPRESSIONS, Task, TaskAnswer};

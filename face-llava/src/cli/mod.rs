@@ -1,10 +1,13 @@
 //! Arguments, exit codes, and one line for every error.
 
 mod ask;
+mod bench;
 mod chat;
 #[cfg(feature = "data")]
 mod data;
 mod doctor;
+#[cfg(feature = "eval")]
+mod eval;
 #[cfg(feature = "train")]
 mod export;
 mod faces;
@@ -43,6 +46,9 @@ enum Command {
     Data(data::Arguments),
     /// Put one task to many pictures and videos: a row with labels for each
     Run(run::Arguments),
+    /// The paper's nine benchmarks: predictions, scores, reports, the judge
+    #[cfg(feature = "eval")]
+    Eval(eval::Arguments),
     /// Train a model in stages, or the small model by its recipe
     #[cfg(feature = "train")]
     Train(train::Arguments),
@@ -52,6 +58,8 @@ enum Command {
     /// Add an adapter to its model for good
     #[cfg(feature = "train")]
     Merge(export::MergeArguments),
+    /// Time a model's parts
+    Bench(bench::Arguments),
     /// Say what a model's folder holds and what would be loaded
     Inspect(inspect::Arguments),
     /// Check devices, features and helper programs, and run a tiny forward pass
@@ -74,6 +82,9 @@ pub(crate) enum Failure {
     Landmarks(#[from] landmarks::Error),
     #[error(transparent)]
     Encoder(#[from] face_encoder::Error),
+    #[cfg(feature = "eval")]
+    #[error(transparent)]
+    Eval(#[from] face_llava::eval::EvalError),
     #[error("{0}")]
     Usage(String),
     #[error("{}: {what}", path.display())]
@@ -92,12 +103,15 @@ pub(crate) fn run() -> ExitCode {
         #[cfg(feature = "data")]
         Command::Data(arguments) => data::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        #[cfg(feature = "eval")]
+        Command::Eval(arguments) => eval::run(&arguments),
         #[cfg(feature = "train")]
         Command::Train(arguments) => train::run(&arguments),
         #[cfg(feature = "train")]
         Command::Export(arguments) => export::run(&arguments),
         #[cfg(feature = "train")]
         Command::Merge(arguments) => export::run_merge(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => doctor::run(),
     };

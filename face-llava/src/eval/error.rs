@@ -50,6 +50,22 @@ pub enum EvalError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// A row of predictions that a scorer cannot use.
+    #[error("prediction {id:?}: {what}")]
+    Row {
+        /// The item.
+        id: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// Predictions that a scorer cannot use.
+    #[error("{benchmark}: {what}")]
+    Unscorable {
+        /// The benchmark's name.
+        benchmark: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]
     Io {

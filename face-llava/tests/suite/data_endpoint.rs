@@ -1,9 +1,7 @@
-//! Chat endpoints that answer well, badly, late or not at all: a small server of our own.
+//! Annotators behind chat endpoints that answer well, badly, late or not at all.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use face_llava::data::annotate::Usage;
@@ -14,100 +12,7 @@ use face_llava::{Error, Task};
 use serde_json::{Value, json};
 
 use crate::data::Set;
-
-/// What the server does with request number n.
-type Behaviour = dyn Fn(usize, &Value) -> Reply + Send + Sync;
-
-enum Reply {
-    Text(String),
-    Raw(u16, &'static str, String),
-    Hang,
-    Close,
-}
-
-struct Server {
-    url: String,
-    asked: Arc<AtomicUsize>,
-    bodies: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Server {
-    fn new(behaviour: impl Fn(usize, &Value) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let (asked, bodies) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let server = Self { url, asked: asked.clone(), bodies: bodies.clone() };
-        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (behaviour, asked, bodies) = (behaviour.clone(), asked.clone(), bodies.clone());
-                std::thread::spawn(move || serve(stream.unwrap(), &*behaviour, &asked, &bodies));
-            }
-        });
-        server
-    }
-
-    fn options(&self) -> ChatOptions {
-        ChatOptions {
-            timeout: Duration::from_millis(600),
-            attempts: 3,
-            pause: Duration::from_millis(5),
-            prompt_price: 2.0,
-            completion_price: 10.0,
-            ..ChatOptions::new(&self.url, "tester")
-        }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-/// Answers the requests of one connection; a broken connection is the client's right.
-fn serve(stream: TcpStream, behaviour: &Behaviour, asked: &AtomicUsize, bodies: &Mutex<Vec<Value>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        let reply = behaviour(asked.fetch_add(1, Ordering::SeqCst), &body);
-        bodies.lock().unwrap().push(body);
-        let (status, header, text) = match reply {
-            Reply::Text(text) => (200, "x: y", completion(&text)),
-            Reply::Raw(status, header, text) => (status, header, text),
-            Reply::Hang => {
-                std::thread::sleep(Duration::from_secs(5));
-                return;
-            }
-            Reply::Close => return,
-        };
-        let head = format!("HTTP/1.1 {status} X\r\n{header}\r\ncontent-length: {}\r\n\r\n", text.len());
-        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text.as_bytes())).is_err() {
-            return;
-        }
-    }
-}
-
-fn completion(text: &str) -> String {
-    let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 100 });
-    json!({ "choices": [{ "message": { "content": text }, "finish_reason": "stop" }], "usage": usage }).to_string()
-}
+use crate::server::{Reply, Server};
 
 fn good(_: usize, body: &Value) -> Reply {
     let rates = body["messages"][0]["content"].as_str().unwrap().starts_with("You check");

@@ -12,13 +12,26 @@ mod data_endpoint;
 mod data_faces;
 #[cfg(feature = "data")]
 mod data_files;
+#[cfg(feature = "eval")]
+mod eval_benchmarks;
+#[cfg(feature = "eval")]
+mod eval_layouts;
+#[cfg(feature = "eval")]
+mod eval_run;
+#[cfg(feature = "eval")]
+mod eval_scores;
+#[cfg(feature = "eval")]
+mod eval_judge;
 #[cfg(feature = "train")]
 mod gradients;
 mod labels;
 mod model_dirs;
 mod parity;
+mod quantized;
 mod run;
 mod scores;
+#[cfg(feature = "data")]
+mod server;
 mod sessions;
 mod text;
 #[cfg(feature = "train")]

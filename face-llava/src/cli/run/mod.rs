@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     device: DeviceOption,
 }
 
-fn parse_task(name: &str) -> Result<Task, String> {
+pub(super) fn parse_task(name: &str) -> Result<Task, String> {
     let names = || Task::ALL.map(Task::name).join(", ");
     Task::parse(name).ok_or_else(|| format!("expected one of {}", names()))
 }
@@ -150,7 +150,7 @@ impl Arguments {
             "question": self.question(),
             "template": options.template,
             "sampling": options.sampling,
-            "model": self.model.model,
+            "model": self.model.name(),
             "image_tower": self.model.image_tower,
             "video_tower": self.model.video_tower,
             "detect": options.faces.detect,

@@ -1,10 +1,9 @@
-//! The file of rows: begun once, gone on with, written by one process at a time.
+//! Going on with a file of rows: which inputs have theirs, and how they came out.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use face_llava::{RowFault, RowFile as File};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,12 +11,10 @@ use super::inputs::Done;
 use super::row::NO_FACE;
 use crate::cli::{Failure, Outcome};
 
-/// Settings take a few hundred bytes.
-const MAX_SETTINGS: u64 = 1 << 20;
-
-/// An open file, locked until it is dropped or the process ends.
+/// The file, and its name for errors.
 pub(super) struct RowFile {
     file: File,
+    path: PathBuf,
 }
 
 /// What was there.
@@ -57,97 +54,31 @@ struct KnownError {
 }
 
 impl RowFile {
-    /// Opens or begins a file. A last line that was cut off goes; so do the faces of a last input that may have more.
-    ///
-    /// Settings are compared with those of the rows that are there, and written beside an empty file.
+    /// Opens or begins a file. The faces of a last input that may have more go.
     pub fn open(path: &Path, settings: &Value, overwrite: bool, all_faces: bool) -> Result<Opened, Failure> {
-        let refuse = |what: String| Failure::Rows { path: path.into(), what };
-        let fail = |e: std::io::Error| Failure::Rows { path: path.into(), what: e.to_string() };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => (),
-            Err(TryLockError::WouldBlock) => return Err(refuse("another process is writing it".into())),
-            // Some file systems know no locks.
-            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => (),
-            Err(TryLockError::Error(e)) => return Err(fail(e)),
+        let (mut done, mut tally, mut input) = (Done::default(), Tally::default(), Group::default());
+        let fail = |fault: RowFault| Failure::Rows { path: path.into(), what: fault.to_string() };
+        let opened = File::open(path, settings, overwrite, |row: Known, place| {
+            if !(all_faces && input.goes_on(&row)) {
+                std::mem::replace(&mut input, Group { start: place.start, rows: Vec::new() })
+                    .finish(&mut done, &mut tally);
+            }
+            input.rows.push(row);
+        });
+        let mut file = opened.map_err(fail)?;
+        if all_faces && !input.is_complete() {
+            file.cut(input.start).map_err(fail)?;
+        } else {
+            input.finish(&mut done, &mut tally);
         }
-        let beside = settings_path(path);
-        if overwrite {
-            file.set_len(0).map_err(fail)?;
-        } else if file.metadata().map_err(fail)?.len() > 0 {
-            compare(&beside, settings).map_err(refuse)?;
-        }
-        let (end, done, tally) = read(&file, all_faces).map_err(refuse)?;
-        if end == 0 {
-            std::fs::write(&beside, format!("{settings:#}\n")).map_err(fail)?;
-        }
-        file.set_len(end).map_err(fail)?;
-        file.seek(SeekFrom::Start(end)).map_err(fail)?;
-        Ok(Opened { file: Self { file }, done, tally })
+        Ok(Opened { file: Self { file, path: path.into() }, done, tally })
     }
 
     /// Adds a row. It is with the system when this returns.
     pub fn write(&mut self, row: &str) -> Result<(), Failure> {
-        Ok(self.file.write_all(format!("{row}\n").as_bytes())?)
+        let fail = |fault: RowFault| Failure::Rows { path: self.path.clone(), what: fault.to_string() };
+        self.file.write(row).map_err(fail)
     }
-}
-
-fn settings_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".settings.json");
-    name.into()
-}
-
-/// Refuses rows that were made in another way.
-fn compare(beside: &Path, settings: &Value) -> Result<(), String> {
-    let bytes = landmarks::picture::read_file(beside, MAX_SETTINGS).map_err(|e| {
-        format!("has rows, but what they were made with is unknown ({e}); pass --overwrite to lose them")
-    })?;
-    let there: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    if there == *settings {
-        return Ok(());
-    }
-    let keys = settings.as_object().into_iter().chain(there.as_object()).flat_map(|o| o.keys());
-    let mut different: Vec<&str> = keys.filter(|k| settings.get(k) != there.get(k)).map(String::as_str).collect();
-    different.sort_unstable();
-    different.dedup();
-    Err(format!(
-        "its rows were made with other settings ({}); name another --out, or pass --overwrite to lose them",
-        different.join(", ")
-    ))
-}
-
-/// Where complete rows end, whose they are, and how they came out.
-fn read(file: &File, all_faces: bool) -> Result<(u64, Done, Tally), String> {
-    let mut reader = BufReader::new(file);
-    let (mut done, mut tally, mut end, mut number) = (Done::default(), Tally::default(), 0, 0);
-    let mut input = Group::default();
-    loop {
-        let mut line = Vec::new();
-        let length = reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())?;
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        number += 1;
-        let Ok(row) = serde_json::from_slice::<Known>(&line) else {
-            if reader.fill_buf().map_err(|e| e.to_string())?.is_empty() {
-                break;
-            }
-            return Err(format!("line {number} is no row of this command"));
-        };
-        if !(all_faces && input.goes_on(&row)) {
-            input.finish(&mut done, &mut tally);
-            input = Group { start: end, ..Group::default() };
-        }
-        input.rows.push(row);
-        end += length as u64;
-    }
-    if all_faces && !input.is_complete() {
-        return Ok((input.start, done, tally));
-    }
-    input.finish(&mut done, &mut tally);
-    Ok((end, done, tally))
 }
 
 /// The rows of one input.

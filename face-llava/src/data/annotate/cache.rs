@@ -14,6 +14,11 @@ use crate::data::record::Rating;
 /// An annotator or rater behind a folder of its answers.
 pub(crate) struct Cached<A> {
     inner: A,
+    store: Store,
+}
+
+/// A folder of answers.
+pub(super) struct Store {
     folder: PathBuf,
 }
 
@@ -26,14 +31,23 @@ struct Kept<T> {
 
 impl<A> Cached<A> {
     /// # Errors
-    /// [`AnnotatorFault::Storage`] where the folder cannot be made: better to know before anything is paid.
+    /// As [`Store::open`].
     pub fn new(inner: A, folder: &Path) -> Result<Self, crate::Error> {
+        Ok(Self { inner, store: Store::open(folder)? })
+    }
+}
+
+impl Store {
+    /// # Errors
+    /// [`AnnotatorFault::Storage`] where the folder cannot be made: better to know before anything is paid.
+    pub fn open(folder: &Path) -> Result<Self, crate::Error> {
         let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop));
         made.map_err(|e| DataError::from(storage(folder, &e.to_string())))?;
-        Ok(Self { inner, folder: folder.into() })
+        Ok(Self { folder: folder.into() })
     }
 
-    fn get<T: Serialize + DeserializeOwned + Clone>(
+    /// What lies under this name, or what is asked for now and put there. Faults are not kept.
+    pub fn get<T: Serialize + DeserializeOwned + Clone>(
         &self,
         key: Key,
         ask: impl FnOnce() -> Result<Priced<T>, AnnotatorFault>,
@@ -67,7 +81,7 @@ impl<A: Annotator> Annotator for Cached<A> {
     fn annotate(&self, request: &Request<'_>) -> Result<Priced<String>, AnnotatorFault> {
         let mut key = Key::new();
         key.part(b"annotate").part(self.identity().as_bytes()).part(content_key(request).as_bytes());
-        self.get(key, || self.inner.annotate(request))
+        self.store.get(key, || self.inner.annotate(request))
     }
 }
 
@@ -80,6 +94,6 @@ impl<A: Rater> Rater for Cached<A> {
         let mut key = Key::new();
         key.part(b"rate").part(self.identity().as_bytes()).part(content_key(request).as_bytes());
         key.part(answer.as_bytes());
-        self.get(key, || self.inner.rate(request, answer))
+        self.store.get(key, || self.inner.rate(request, answer))
     }
 }

@@ -1,13 +1,10 @@
 //! A model behind an endpoint that speaks the chat-completions protocol with pictures.
 
-use std::io::Cursor;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use image::{ImageFormat, RgbImage};
-use serde_json::{Value, json};
+use image::RgbImage;
 
+use super::complete::{Prompt, unfenced};
 use super::http::{Client, quote};
 use super::{Annotator, AnnotatorFault, Priced, Rater, Request, Usage, prompts};
 use crate::data::error::DataError;
@@ -66,8 +63,8 @@ impl ChatOptions {
 
 /// The endpoint, ready to be asked. Writes answers and rates them.
 pub struct Chat {
-    client: Client,
-    options: ChatOptions,
+    pub(super) client: Client,
+    pub(super) options: ChatOptions,
 }
 
 impl Chat {
@@ -80,41 +77,14 @@ impl Chat {
         Ok(Self { client, options: options.clone() })
     }
 
-    /// One question with pictures; the text that comes back and what it took.
+    /// One question with pictures; the whole text that comes back and what it took.
     fn ask(&self, system: &str, text: &str, frames: &[RgbImage]) -> Result<(String, Usage), AnnotatorFault> {
-        let mut parts = vec![json!({ "type": "text", "text": text })];
-        for frame in frames {
-            parts.push(json!({ "type": "image_url", "image_url": { "url": data_url(frame)? } }));
-        }
-        let body = json!({
-            "model": self.options.model,
-            "temperature": self.options.temperature,
-            "max_tokens": self.options.max_tokens,
-            "messages": [{ "role": "system", "content": system }, { "role": "user", "content": parts }],
-        });
-        let reply = self.client.post(&body)?;
-        let choice = &reply["choices"][0];
-        let Some(text) = choice["message"]["content"].as_str() else {
-            return Err(AnnotatorFault::Reply { what: format!("no message: {}", quote(&reply.to_string())) });
-        };
-        match choice["finish_reason"].as_str() {
-            Some("length") => return Err(AnnotatorFault::Reply { what: "cut off; raise --max-tokens".into() }),
-            Some("content_filter") => return Err(AnnotatorFault::Reply { what: "withheld by a filter".into() }),
-            _ => {}
-        }
-        Ok((text.trim().to_owned(), self.usage(&reply["usage"])))
+        let (completion, usage) = self.complete(&Prompt { system: Some(system), text, frames, seed: None })?;
+        Ok((completion.whole()?, usage))
     }
 
-    /// Tokens as the endpoint counts them; none where it does not.
-    fn usage(&self, usage: &Value) -> Usage {
-        let count = |key: &str| usage[key].as_u64().unwrap_or(0);
-        let (prompt_tokens, completion_tokens) = (count("prompt_tokens"), count("completion_tokens"));
-        let cost =
-            prompt_tokens as f64 * self.options.prompt_price + completion_tokens as f64 * self.options.completion_price;
-        Usage { requests: 1, prompt_tokens, completion_tokens, cost: cost / 1e6 }
-    }
-
-    fn name(&self, prompt: &str) -> String {
+    /// Model, endpoint and settings, with the digest of what is asked.
+    pub(super) fn name(&self, prompt: &str) -> String {
         let o = &self.options;
         format!(
             "chat {} at {} (temperature {}, {} tokens, prompt {prompt})",
@@ -171,21 +141,11 @@ pub(super) fn check_answer(answer: &str) -> Result<(), AnnotatorFault> {
 /// Four whole numbers from 1 to 10, or none at all.
 fn rating(reply: &str) -> Result<Rating, AnnotatorFault> {
     let fail = |what: String| AnnotatorFault::Rating { what: format!("{what}: {}", quote(reply)) };
-    // A fence around the object is the one liberty that models are allowed.
-    let object = reply.trim().strip_prefix("```json").or_else(|| reply.trim().strip_prefix("```"));
-    let object = object.map_or(reply, |fenced| fenced.trim().trim_end_matches("```"));
-    let rating: Rating = serde_json::from_str(object).map_err(|e| fail(e.to_string()))?;
+    let rating: Rating = serde_json::from_str(unfenced(reply)).map_err(|e| fail(e.to_string()))?;
     match rating.scores().iter().find(|score| !(1..=10).contains(*score)) {
         Some(score) => Err(fail(format!("a score of {score}"))),
         None => Ok(rating),
     }
-}
-
-fn data_url(frame: &RgbImage) -> Result<String, AnnotatorFault> {
-    let mut bytes = Cursor::new(Vec::new());
-    let encoded = frame.write_to(&mut bytes, ImageFormat::Png);
-    encoded.map_err(|e| AnnotatorFault::Reply { what: format!("the crop cannot be encoded: {e}") })?;
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes.get_ref())))
 }
 
 #[cfg(test)]

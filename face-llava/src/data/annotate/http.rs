@@ -155,7 +155,7 @@ fn retry_after<T>(reply: &Response<T>) -> Option<Duration> {
 }
 
 /// The beginning of a foreign text, on one line.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}...", &line[..end]),

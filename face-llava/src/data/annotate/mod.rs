@@ -1,7 +1,10 @@
 //! Who writes the answers, and who rates them.
 
 mod cache;
+#[cfg(feature = "eval")]
+mod cached_chat;
 mod chat;
+mod complete;
 mod http;
 mod key;
 mod offline;
@@ -11,7 +14,13 @@ mod usage;
 mod words;
 
 pub(crate) use cache::Cached;
+#[cfg(feature = "eval")]
+pub(crate) use cached_chat::CachedChat;
 pub use chat::{Chat, ChatOptions};
+#[cfg(feature = "eval")]
+pub(crate) use complete::{Prompt, unfenced};
+#[cfg(feature = "eval")]
+pub(crate) use http::quote;
 pub use offline::Offline;
 pub use replay::Replay;
 pub use usage::{Priced, Usage};
@@ -101,7 +110,7 @@ pub enum AnnotatorFault {
         message: String,
     },
     /// An answer that cannot be used.
-    #[error("the annotator's reply cannot be used: {what}")]
+    #[error("the reply cannot be used: {what}")]
     Reply {
         /// Why.
         what: String,

@@ -1,0 +1,64 @@
+//! Options of commands that ask an endpoint.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use face_llava::data::ChatOptions;
+
+/// A model that speaks the chat-completions protocol.
+#[derive(Args)]
+#[command(next_help_heading = "A model behind an endpoint")]
+pub(super) struct EndpointOptions {
+    /// Base address, as https://host/v1
+    #[arg(long, value_name = "URL", requires = "endpoint_model")]
+    pub endpoint: Option<String>,
+    /// The model's name there; pin a version where there are several
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    endpoint_model: Option<String>,
+    /// Environment variable that holds the key
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    key_variable: Option<String>,
+    /// Folder of replies that were paid for: nothing is asked twice
+    #[arg(long, value_name = "DIR", requires = "endpoint")]
+    pub cache: Option<PathBuf>,
+    /// Longest reply, tokens
+    #[arg(long, default_value_t = 400, value_name = "N")]
+    max_tokens: u32,
+    /// Seconds for one request
+    #[arg(long, default_value_t = 60, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Requests for one reply at most
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    attempts: u32,
+    /// Requests a minute
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<f64>,
+    /// Prices of a million tokens: sent,received
+    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "IN,OUT")]
+    prices: Option<Vec<f64>>,
+}
+
+impl EndpointOptions {
+    /// The endpoint, where one is given.
+    pub fn chat(&self) -> Option<ChatOptions> {
+        let (url, model) = self.endpoint.as_ref().zip(self.endpoint_model.as_ref())?;
+        let price = |at: usize| self.prices.as_ref().and_then(|p| p.get(at)).copied().unwrap_or(0.0);
+        Some(ChatOptions {
+            key_variable: self.key_variable.clone(),
+            timeout: Duration::from_secs(self.timeout),
+            attempts: self.attempts,
+            requests_per_minute: self.requests_per_minute,
+            prompt_price: price(0),
+            completion_price: price(1),
+            max_tokens: self.max_tokens,
+            ..ChatOptions::new(url, model)
+        })
+    }
+}
+
+/// What was paid, in words.
+pub(super) fn bill(paid: &face_llava::data::Usage) -> String {
+    let tokens = format!("{} tokens sent, {} received", paid.prompt_tokens, paid.completion_tokens);
+    format!("{} requests, {tokens}, cost {:.4}", paid.requests, paid.cost)
+}

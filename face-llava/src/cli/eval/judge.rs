@@ -1,0 +1,92 @@
+//! `face-llava eval judge`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use face_llava::data::read_records;
+use face_llava::eval::judge::{ChatJudge, Judge, JudgeOptions, JudgeReport, ReplayJudge, judge, references};
+use face_llava::eval::{Asked, EvalError, read_all};
+
+use super::super::{Failure, Outcome, complain, progress, say};
+use super::endpoint::{EndpointOptions, bill};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  face-llava eval judge predictions.jsonl --endpoint https://host/v1 --endpoint-model gpt-4o-2024-08-06 \\
+    --key-variable KEY --cache cache --out judged.jsonl
+  face-llava eval judge predictions.jsonl --replay judged.jsonl --out again.jsonl
+
+Three criteria from 1 to 10: does the reasoning fit what is shown, does it fit the truth, is it whole. A reply without
+three such numbers is a missing rating and counts in no mean. The summary lies in FILE.summary.json.
+Exit codes: 0 every answer was judged, 1 an error, or some have to be judged again: give the same command.")]
+pub(super) struct Arguments {
+    /// Predictions of a run, all shards of it
+    #[arg(required = true, value_name = "FILE.jsonl")]
+    files: Vec<PathBuf>,
+    /// Write the judgements to this file, or go on with it
+    #[arg(long, value_name = "FILE.jsonl")]
+    out: PathBuf,
+    /// Start FILE.jsonl afresh
+    #[arg(long)]
+    overwrite: bool,
+    /// An earlier result of this command instead of an endpoint
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "endpoint", required_unless_present = "endpoint")]
+    replay: Option<PathBuf>,
+    /// Ratings of each answer; more than one tell how much the judge agrees with itself
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    repeats: u8,
+    /// Instruction records whose answers are known to be good, by the items' names
+    #[arg(long, value_name = "RECORDS.json")]
+    references: Option<PathBuf>,
+    /// Answers in work at a time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    #[command(flatten)]
+    endpoint: EndpointOptions,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let mut runs = read_all(&arguments.files)?;
+    let (Some(predictions), 0) = (runs.pop(), runs.len()) else {
+        let what = "these are files of several runs; judge one at a time".into();
+        return Err(EvalError::File { path: arguments.out.clone(), what }.into());
+    };
+    let task = Asked::of(&predictions.settings, &arguments.files[0])?.task;
+    let known = arguments.references.as_deref().map(read_records).transpose()?;
+    let options = JudgeOptions {
+        repeats: arguments.repeats.into(),
+        references: references(&known.unwrap_or_default()),
+        workers: arguments.workers.into(),
+        overwrite: arguments.overwrite,
+    };
+    let who: Box<dyn Judge> = match (&arguments.replay, arguments.endpoint.chat()) {
+        (Some(file), _) => Box::new(ReplayJudge::open(file)?),
+        (None, Some(chat)) => Box::new(ChatJudge::new(&chat, arguments.endpoint.cache.as_deref())?),
+        (None, None) => return Err(Failure::Usage("give --endpoint and --endpoint-model, or --replay".into())),
+    };
+    let bar = progress(0, 0, "answers");
+    let report = judge(&predictions, task, who.as_ref(), &options, &arguments.out, |at| {
+        bar.set_length(at.items as u64);
+        bar.set_position(at.done as u64);
+    });
+    bar.finish_and_clear();
+    tell(&report?)
+}
+
+fn tell(report: &JudgeReport) -> Result<Outcome, Failure> {
+    say(format_args!("{:<14} {:>7} {:>7} {:>8}  media  truth  whole", "", "answers", "rated", "missing"))?;
+    for of in &report.tasks {
+        let missing: usize = of.missing.values().sum();
+        let means = of.means.map_or_else(
+            || "    -      -      -".to_owned(),
+            |means| means.values().map(|v| format!("{v:>5.2}")).join("  "),
+        );
+        say(format_args!("{:<14} {:>7} {:>7} {missing:>8}  {means}", of.task.name(), of.items, of.rated))?;
+    }
+    if let Some(agreement) = &report.agreement {
+        let alpha = agreement.values().map(|a| a.alpha.map_or("    -".into(), |alpha| format!("{alpha:>5.2}")));
+        say(format_args!("agreement of repeats (Krippendorff's alpha) {}", alpha.join("  ")))?;
+    }
+    complain(&bill(&report.paid));
+    Ok(if report.complete { Outcome::Done } else { Outcome::Failed })
+}

@@ -1,0 +1,67 @@
+//! Other models as the answering side: anything that speaks the chat-completions protocol with pictures.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::frames::frames;
+use super::{Answered, Answerer, Fault, PredictionFault};
+use crate::data::annotate::{CachedChat, Prompt};
+use crate::data::{AnnotatorFault, ChatOptions, Usage};
+
+/// A model behind an endpoint. It is asked the bare question with the media, as they are; no face is looked for.
+///
+/// The same question about the same pixels gives the same answer where there is a cache; without one that depends on
+/// the endpoint, and on a temperature of 0, which [`ChatOptions::new`] sets.
+pub struct EndpointAnswerer {
+    chat: CachedChat,
+    paid: Usage,
+}
+
+impl EndpointAnswerer {
+    /// Checks address, key and cache; asks nothing.
+    ///
+    /// # Errors
+    /// A bad address, a missing key, a cache that cannot be written.
+    pub fn new(options: &ChatOptions, cache: Option<&Path>) -> Result<Self, crate::Error> {
+        Ok(Self { chat: CachedChat::new(options, cache)?, paid: Usage::default() })
+    }
+
+    /// What was paid for answers so far, cached ones excepted.
+    pub fn paid(&self) -> Usage {
+        self.paid
+    }
+}
+
+impl Answerer for EndpointAnswerer {
+    fn identity(&self) -> Value {
+        chat_identity(self.chat.options())
+    }
+
+    /// Endpoints give no likelihoods of labels, whatever is asked for.
+    fn answer(&mut self, media: &Path, question: &str, _labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
+        let frames = frames(media)?;
+        let prompt = Prompt { system: None, text: question, frames: &frames, seed: None };
+        let reply = self.chat.complete(&prompt)?;
+        self.paid += reply.paid;
+        // A long answer counts as far as it goes, as for the model itself.
+        Ok(Answered { raw: reply.value.beginning()?, ..Answered::default() })
+    }
+}
+
+/// Everything about an endpoint that decides its answers.
+pub(super) fn chat_identity(options: &ChatOptions) -> Value {
+    json!({
+        "endpoint": options.url,
+        "model": options.model,
+        "temperature": options.temperature,
+        "max_tokens": options.max_tokens,
+    })
+}
+
+impl From<AnnotatorFault> for Fault {
+    fn from(fault: AnnotatorFault) -> Self {
+        let passing = fault.is_passing();
+        Self { fault: PredictionFault { code: fault.code().into(), message: fault.to_string() }, passing }
+    }
+}

@@ -1,0 +1,116 @@
+//! This crate's models as the answering side.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use frgca::{Frgca, Fusion};
+use landmarks::weights::Weights;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Answered, Answerer, Fault, PredictionFault};
+use crate::data::seed::{hex, sha256};
+use crate::{Error, FaceLlava, LandmarkSource, Media, ModelDir, Session, SessionOptions};
+
+/// Values hashed at a time.
+const BLOCK: usize = 1 << 16;
+
+/// Asks a model in one session. No item knows of those before it.
+#[derive(Debug)]
+pub struct SessionAnswerer<'a, F: Fusion = Frgca> {
+    session: Session<'a, F>,
+    identity: Value,
+    generate: bool,
+    landmarks_used: bool,
+}
+
+impl<'a, F: Fusion> SessionAnswerer<'a, F> {
+    /// `identity` is what [`model_identity`] says about the model. Without `generate`, no words are asked for, only
+    /// likelihoods.
+    pub fn new(model: &'a FaceLlava<F>, identity: &Value, mut options: SessionOptions, generate: bool) -> Self {
+        options.history = false;
+        let faces = &options.faces;
+        let landmarks_used = model.network.fusion.is_some() && faces.landmarks != LandmarkSource::Without;
+        let identity = json!({
+            "model": identity,
+            "template": options.template,
+            "sampling": options.sampling,
+            "detect": faces.detect,
+            "face": faces.select,
+            "crop": faces.crop.or(model.config.face_crop).unwrap_or_default(),
+            "landmarks": faces.landmarks != LandmarkSource::Without,
+            "pad_to_square": options.pad_to_square,
+        });
+        Self { session: model.session(options), identity, generate, landmarks_used }
+    }
+
+    fn ask(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Error> {
+        self.session.set_media(&Media::open(media)?)?;
+        let likelihoods = match labels {
+            Some(labels) => {
+                let words: Vec<&str> = labels.iter().map(|(_, words)| *words).collect();
+                let names = labels.iter().map(|(name, _)| (*name).to_owned());
+                Some(names.zip(self.session.score(question, &words)?).collect::<BTreeMap<_, _>>())
+            }
+            None => None,
+        };
+        let raw = if self.generate { self.session.ask(question)?.text } else { String::new() };
+        Ok(Answered { raw, likelihoods, landmarks_used: Some(self.landmarks_used) })
+    }
+}
+
+impl<F: Fusion> Answerer for SessionAnswerer<'_, F> {
+    fn identity(&self) -> Value {
+        self.identity.clone()
+    }
+
+    fn answer(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
+        self.ask(media, question, labels).map_err(|error| Fault {
+            fault: PredictionFault { code: error.code().into(), message: error.to_string() },
+            passing: false,
+        })
+    }
+}
+
+/// What a model is, by content: SHA-256 of its configuration, its tokenizer and its weights. Weights are taken by name
+/// and value, so the same ones in other files, or inside the program, are the same.
+///
+/// Reading all weights takes a while for large models.
+///
+/// # Errors
+/// [`Error::ModelDir`] without a tokenizer, [`Error::Landmarks`] for weights that cannot be read.
+pub fn model_identity(dir: &ModelDir) -> Result<Value, Error> {
+    let mut identity = json!({
+        "name": dir.path().file_name().map(|name| name.to_string_lossy()),
+        "config_sha256": sha256(format!("{:?} {:?}", dir.config(), dir.parts()).as_bytes()),
+        "tokenizer_sha256": sha256(&dir.tokenizer_json()?),
+        "weights_sha256": weights_digest(dir.weights())?,
+    });
+    for (tower, files) in [("image_tower_sha256", &dir.image_tower), ("video_tower_sha256", &dir.video_tower)] {
+        let source = files.as_ref().map(|files| files.source(dir.weights()).weights);
+        // Towers in the checkpoint are part of its weights.
+        if let Some(weights) = source.filter(|weights| !std::ptr::eq(*weights, dir.weights())) {
+            identity[tower] = weights_digest(weights)?.into();
+        }
+    }
+    Ok(identity)
+}
+
+/// SHA-256 over names and values.
+fn weights_digest(weights: &Weights) -> Result<String, Error> {
+    let mut digest = Sha256::new();
+    for name in weights.names() {
+        digest.update(name.as_bytes());
+        match weights.read_f32(name) {
+            Ok(values) => {
+                for block in values.chunks(BLOCK) {
+                    digest.update(block.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                }
+            }
+            // Integers, such as position ids, are no weights.
+            Err(landmarks::Error::TensorDtype { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(hex(&digest.finalize()))
+}

@@ -1,0 +1,297 @@
+//! `face-llava eval`: predictions that survive being killed, shards, scores, reports.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use face_llava::RowFile;
+use face_llava::eval::{Score, read_all, read_predictions, write_predictions};
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::server::{Reply, Server};
+use crate::{crop, encoder_fixture, fixture};
+
+fn eval(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_face-llava")).arg("eval").args(arguments).output().unwrap()
+}
+
+fn good(arguments: &[&str]) -> String {
+    let output = eval(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn bad(arguments: &[&str]) -> String {
+    let output = eval(arguments);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !message.contains("internal error"), "{arguments:?}: {message}");
+    message
+}
+
+/// RAF-DB with some faces of its test part.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new(items: usize) -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        let face = landmarks::open(crop()).unwrap().rgb;
+        for folder in ["EmoLabel", "Image/aligned"] {
+            std::fs::create_dir_all(bench.path(folder)).unwrap();
+        }
+        let mut list = String::new();
+        for i in 1..=items {
+            // Darker and darker, so that each answer is the item's own.
+            let picture = image::imageops::brighten(&face, -3 * (i as i32 % 60));
+            let small = image::imageops::thumbnail(&picture, 64, 64);
+            small.save(bench.path(&format!("Image/aligned/test_{i:04}_aligned.jpg"))).unwrap();
+            list += &format!("test_{i:04}.jpg {}\n", 1 + i % 7);
+        }
+        std::fs::write(bench.path("EmoLabel/list_patition_label.txt"), list).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().into()
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    fn rows(&self, name: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.read(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// `eval run` with the small random model.
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_face-llava"));
+        command.args(["eval", "run", "--benchmark", "raf-db", "--root"]).arg(self.0.path());
+        command.arg("--model").arg(fixture("tiny-simple/checkpoint"));
+        command.arg("--image-tower").arg(encoder_fixture("LanguageBind_Image"));
+        command.arg("--video-tower").arg(encoder_fixture("LanguageBind_Video_merge"));
+        command.args(["--whole-image", "--max-new-tokens", "3", "--out"]).arg(self.path(out)).args(more);
+        command
+    }
+
+    fn run(&self, out: &str, more: &[&str]) -> (bool, String) {
+        let output = self.command(out, more).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!message.contains("internal error"), "{message}");
+        (output.status.success(), message)
+    }
+}
+
+#[test]
+fn from_a_folder_to_a_report() {
+    let bench = Bench::new(8);
+    std::fs::write(bench.path("Image/aligned/test_0003_aligned.jpg"), "no picture").unwrap();
+    let (done, message) = bench.run("rows", &["--likelihood"]);
+    assert!(done && message.contains("8 items") && message.contains("7 answered"), "{message}");
+    let rows = bench.rows("rows");
+    assert_eq!(rows.len(), 8);
+    assert!(rows[2]["raw"].is_null() && rows[2]["error"]["code"] == "input", "{}", rows[2]);
+    assert_eq!(rows[0]["likelihoods"].as_object().unwrap().len(), 7);
+    assert!(rows[0]["raw"].is_string() && rows[0]["landmarks_used"] == true);
+    let settings = RowFile::settings(&bench.path("rows")).unwrap();
+    assert_eq!((&settings["benchmark"], &settings["items"]), (&json!("raf-db"), &json!(8)));
+    assert_eq!(settings["answerer"]["model"]["weights_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(settings["answerer"]["detect"], false);
+
+    let (rows, scores) = (bench.text("rows"), bench.text("scores.json"));
+    let all = "text-compatible,strict,likelihood";
+    let table = good(&["score", &rows, "--scorer", all, "--out", &scores]);
+    assert!(table.contains("RAF-DB") && table.lines().count() >= 4, "{table}");
+    let read: Vec<Score> = serde_json::from_slice(&bench.read("scores.json")).unwrap();
+    assert!(read.len() == 3 && read.iter().all(|score| score.items == 8 && score.failed == 1));
+    assert_eq!(read[2].confusion.as_ref().unwrap().counts.iter().flatten().sum::<u64>(), 8);
+
+    let out = bench.text("report");
+    good(&["report", &scores, "--predictions", &rows, "--out", &out]);
+    let report = String::from_utf8(bench.read("report/report.md")).unwrap();
+    assert!(report.contains("| zero-shot | Face-LLaVA | 0.780 |") && report.contains("**checkpoint** (likelihood"));
+    let json: Value = serde_json::from_slice(&bench.read("report/report.json")).unwrap();
+    assert_eq!((json["scores"].as_array().unwrap().len(), json["paper"][0]["table"].as_u64()), (3, Some(3)));
+    let pictures = report.split("](").filter_map(|part| part.split(')').next()).filter(|name| name.ends_with(".svg"));
+    let pictures: Vec<&str> = pictures.collect();
+    assert!(pictures.len() >= 6 && pictures.iter().all(|name| bench.path("report").join(name).exists()));
+    let page = String::from_utf8(bench.read("report/index.html")).unwrap();
+    assert_eq!(page.matches("data:image/jpeg;base64,/9j/").count(), 7);
+    assert!(bad(&["report", &scores, "--out", &out]).contains("is there already"));
+    assert!(bad(&["report", &rows, "--out", &bench.text("x")]).contains("not a file of scores"));
+}
+
+#[test]
+fn twenty_kills_change_nothing() {
+    let bench = Bench::new(100);
+    let more = ["--no-landmarks", "--likelihood"];
+    assert!(bench.run("whole", &more).0);
+    let whole = bench.read("whole");
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let length = || std::fs::metadata(bench.path("rows")).map_or(0, |m| m.len());
+    let mut kills = 0;
+    while kills < 20 {
+        let (before, rows) = (length(), random.random_range(0..5));
+        let mut child = bench.command("rows", &more).stderr(Stdio::null()).spawn().unwrap();
+        // Anywhere between two rows, in the middle of one, or before the first.
+        while length() < before + rows * 250 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(random.random_range(0..40)));
+        assert!(child.try_wait().unwrap().is_none(), "done after {kills} kills");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        if kills % 4 == 0 {
+            // A system that goes down may lose the end of the last row.
+            let cut = length().saturating_sub(random.random_range(0..60));
+            std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(bench.path("rows"))
+                .unwrap()
+                .set_len(cut)
+                .unwrap();
+        }
+    }
+    assert!((1..whole.len() as u64).contains(&length()));
+    assert!(read_predictions(&bench.path("rows")).unwrap_err().to_string().contains("run the same command again"));
+    assert!(bench.run("rows", &more).0);
+    assert!(bench.read("rows") == whole);
+    assert_eq!(bench.read("rows.settings.json"), bench.read("whole.settings.json"));
+}
+
+#[test]
+fn shards_laid_together_are_the_whole() {
+    let bench = Bench::new(7);
+    let more = ["--no-landmarks", "--likelihood"];
+    assert!(bench.run("whole", &more).0);
+    let names = ["0", "1", "2"];
+    for name in names {
+        assert!(bench.run(name, &[more.as_slice(), &["--shard", &format!("{name}/3")]].concat()).0);
+    }
+    let count = |name: &str| bench.rows(name).len();
+    assert_eq!(names.map(count), [3, 2, 2]);
+    let paths = names.map(|name| bench.text(name));
+    let mixed = [&paths[1], &paths[2], &paths[0]].map(String::as_str);
+    good(&[["merge"].as_slice(), &mixed, &["--out", &bench.text("merged")]].concat());
+    for ending in ["", ".settings.json"] {
+        assert!(bench.read(&format!("merged{ending}")) == bench.read(&format!("whole{ending}")));
+    }
+    let score = |files: &[&str]| good(&[["score", "--scorer", "likelihood"].as_slice(), files].concat());
+    assert_eq!(score(&mixed), score(&[&bench.text("whole")]));
+    assert!(bad(&["score", &paths[0], &paths[2]]).contains("shard 1/3 of this run is missing"));
+    assert!(bad(&["score", &paths[0], &paths[0]]).contains("given twice"));
+    assert!(bad(&["merge", &paths[0], &bench.text("whole"), "--out", &bench.text("x")]).contains("missing"));
+    let both = [bench.text("whole"), bench.text("whole")];
+    assert!(bad(&["merge", &both[0], &both[1], "--out", &bench.text("x")]).contains("several runs"));
+    assert_eq!(read_all(&both).unwrap().len(), 2);
+}
+
+#[test]
+fn rows_of_another_kind_are_refused() {
+    let bench = Bench::new(2);
+    let run = |more: &[&str]| bench.run("rows", &[["--no-landmarks"].as_slice(), more].concat());
+    assert!(run(&[]).0);
+    let whole = bench.read("rows");
+    for (change, name) in [
+        (["--question", "Well?"].as_slice(), "question"),
+        (&["--likelihood"], "likelihood"),
+        (&["--limit", "1"], "items"),
+        (&["--shard", "0/2"], "shard"),
+        (&["--crop", "aligned"], "answerer.crop"),
+        (&["--template", "training"], "answerer.template"),
+    ] {
+        let (done, message) = run(change);
+        assert!(!done && message.contains(name) && message.contains("--overwrite"), "{message}");
+    }
+    let locked = std::fs::File::open(bench.path("rows")).unwrap();
+    locked.lock().unwrap();
+    assert!(run(&[]).1.contains("another process"));
+    drop(locked);
+    // The same data under other labels is other data.
+    let list = String::from_utf8(bench.read("EmoLabel/list_patition_label.txt")).unwrap();
+    std::fs::write(bench.path("EmoLabel/list_patition_label.txt"), list.replace(".jpg 2", ".jpg 3")).unwrap();
+    assert!(run(&[]).1.contains("dataset_sha256"));
+    assert!(bench.read("rows") == whole);
+    assert!(run(&["--overwrite", "--limit", "1", "--question", "Well?"]).0);
+    assert_eq!(bench.rows("rows").len(), 1);
+    for wrong in [["--no-generate"].as_slice(), &["--shard", "2/2"], &["--endpoint", "http://localhost:1/v1"]] {
+        assert_eq!(bench.command("x", wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn likelihoods_without_words() {
+    let bench = Bench::new(3);
+    assert!(bench.run("rows", &["--no-landmarks", "--likelihood", "--no-generate"]).0);
+    assert!(bench.run("both", &["--no-landmarks", "--likelihood"]).0);
+    let likelihoods = |name: &str| bench.rows(name).iter().map(|row| row["likelihoods"].clone()).collect::<Vec<_>>();
+    assert_eq!(likelihoods("rows"), likelihoods("both"));
+    assert!(bench.rows("rows").iter().all(|row| row["raw"].is_null() && row["error"].is_null()));
+    assert!(bad(&["score", &bench.text("rows")]).contains("--scorer likelihood"));
+    good(&["score", &bench.text("rows"), "--scorer", "likelihood", "--out", &bench.text("scores")]);
+    good(&["report", &bench.text("scores"), "--predictions", &bench.text("rows"), "--out", &bench.text("report")]);
+    let page = String::from_utf8(bench.read("report/index.html")).unwrap();
+    assert!(page.contains("\"scorer\":\"likelihood\""));
+}
+
+#[test]
+fn foreign_words_stay_words() {
+    let bench = Bench::new(2);
+    assert!(bench.run("rows", &["--no-landmarks"]).0);
+    let mut predictions = read_predictions(&bench.path("rows")).unwrap();
+    let markup = "</script><script>alert(1)</script> | ![x](http://x.example) `";
+    predictions.rows[0].raw = Some(markup.into());
+    predictions.rows[1].id = markup.into();
+    predictions.settings["question"] = markup.into();
+    predictions.settings["answerer"]["model"]["name"] = markup.into();
+    write_predictions(&predictions, &bench.path("marked")).unwrap();
+    let (rows, scores, out) = (bench.text("marked"), bench.text("scores"), bench.text("report"));
+    good(&["score", &rows, "--out", &scores]);
+    good(&["report", &scores, "--predictions", &rows, "--out", &out]);
+    for entry in std::fs::read_dir(&out).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(path.ends_with("report.json") || path.ends_with("report.md") || !text.contains("<script>alert"));
+    }
+    // Settings stand between backticks, of which they hold none themselves.
+    let report = String::from_utf8(bench.read("report/report.md")).unwrap();
+    let (code, words): (Vec<&str>, Vec<&str>) = report.lines().partition(|line| line.starts_with("- "));
+    assert!(code.iter().all(|line| line.matches('`').count() == 2));
+    assert!(words.iter().all(|line| !line.contains("<script>") && !line.contains("![x]")));
+    assert!(words.iter().any(|line| line.contains("\\!\\[x\\](http")));
+}
+
+#[test]
+fn another_model_and_a_judge_behind_endpoints() {
+    let bench = Bench::new(3);
+    let server = Server::new(|_, body| {
+        let judged = body["messages"].as_array().unwrap().len() == 2;
+        let scores = r#"{"media_consistency":8,"truth_consistency":6,"completeness":7,"reason":"as it looks"}"#;
+        Reply::Text(if judged { scores } else { "Happiness. The lip corners are up." }.into())
+    });
+    let endpoint = ["--endpoint", &server.url, "--endpoint-model", "tester"];
+    let (root, rows, judged) = (bench.0.path().to_str().unwrap(), bench.text("rows"), bench.text("judged"));
+    let run = ["run", "--benchmark", "raf-db", "--root", root, "--out", &rows];
+    good(&[run.as_slice(), &endpoint].concat());
+    assert!(bench.rows("rows").iter().all(|row| row["raw"] == "Happiness. The lip corners are up."));
+    assert_eq!(RowFile::settings(&bench.path("rows")).unwrap()["answerer"]["model"], "tester");
+    good(&["score", &rows, "--out", &bench.text("scores")]);
+    let told = good(&[["judge", &rows, "--repeats", "2", "--out", &judged].as_slice(), &endpoint].concat());
+    assert!(told.contains("8.00   6.00   7.00"), "{told}");
+    assert_eq!(server.asked(), 3 + 6);
+    good(&["judge", &rows, "--repeats", "2", "--replay", &judged, "--out", &bench.text("again")]);
+    assert!(bench.read("again") == bench.read("judged") && server.asked() == 9);
+    assert_eq!(eval(&["judge", &rows, "--out", &bench.text("x")]).status.code(), Some(2));
+    let out = bench.text("report");
+    good(&["report", &bench.text("scores"), "--judgements", &judged, "--out", &out]);
+    let report = String::from_utf8(bench.read("report/report.md")).unwrap();
+    assert!(report.contains("| this run | **judged answers** | **8.00** | - | - | - | - | **8.00** |"), "{report}");
+    assert!(report.contains("**tester** (strict, 3 of 3 items)") && !Path::new(&out).join("index.html").exists());
+}
