@@ -162,7 +162,9 @@ mod tests {
 
     use super::*;
 
-    fn open(path: &Path, settings: &Value) -> Result<(RowFile, Vec<(Value, Range<u64>)>), RowFault> {
+    type Rows = Vec<(Value, Range<u64>)>;
+
+    fn open(path: &Path, settings: &Value) -> Result<(RowFile, Rows), RowFault> {
         let mut rows = Vec::new();
         let file = RowFile::open(path, settings, false, |row: Value, place| rows.push((row, place)))?;
         Ok((file, rows))

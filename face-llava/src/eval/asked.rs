@@ -116,7 +116,7 @@ pub fn read_all(paths: &[impl AsRef<Path>]) -> Result<Vec<Predictions>, EvalErro
         let path = path.as_ref();
         let Predictions { mut settings, rows } = read_predictions(path)?;
         let shard = Asked::of(&settings, path)?.shard(path)?;
-        settings["shard"] = json!(format!("0/1"));
+        settings["shard"] = json!("0/1");
         match runs.iter_mut().find(|run| shard.count > 1 && run.count == shard.count && run.settings == settings) {
             Some(run) => run.add(path, shard.index, rows)?,
             None => {

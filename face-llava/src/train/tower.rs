@@ -77,6 +77,9 @@ pub struct LessonPlan {
     pub augmentation: Augmentation,
     /// Labels are drawn in proportion to `count^(1 - alpha)`.
     pub alpha: f64,
+    /// `margin * ln(share of a class)` is added to the logits while they are trained, so that rare classes get the wider
+    /// margin (logit adjustment, arXiv 2007.07314).
+    pub margin: f64,
     /// Part of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Weight of the points' loss.
@@ -96,7 +99,8 @@ pub struct Lesson {
     pictures: Vec<RgbImage>,
     points: Vec<Option<UnitLandmarks>>,
     labels: Vec<usize>,
-    classes: usize,
+    /// What is added to the logits of each class.
+    margins: Vec<f32>,
     weights: Vec<f64>,
     plan: LessonPlan,
     device: Device,
@@ -135,7 +139,9 @@ impl Lesson {
         let mut counts = vec![0.0_f64; classes];
         kept.iter().for_each(|label| counts[*label] += 1.0);
         let weights = kept.iter().map(|label| counts[*label].powf(-plan.alpha)).collect();
-        (Self { pictures, points, labels: kept, classes, weights, plan, device: device.clone() }, bad)
+        let share = |count: &f64| count.max(1.0) / kept.len().max(1) as f64;
+        let margins = counts.iter().map(|count| (plan.margin * share(count).ln()) as f32).collect();
+        (Self { pictures, points, labels: kept, margins, weights, plan, device: device.clone() }, bad)
     }
 
     /// Pictures, changed where a position is given.
@@ -213,11 +219,12 @@ impl Objective for Lesson {
     fn loss(&self, pupil: &Pupil, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
         let device = self.device.clone().autodiff();
         let batch = self.batch(items, Some(at), &device);
-        let (b, c) = (items.len(), self.classes);
+        let (b, c) = (items.len(), self.margins.len());
         let (logits, points) = pupil.forward(batch.pixels);
         let labels: Vec<i32> = items.iter().map(|&i| self.labels[i] as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [b, 1]), &device);
-        let scores = activation::log_softmax(logits, 1);
+        let margins = Tensor::<2>::from_data(TensorData::new(self.margins.clone(), [1, c]), &device);
+        let scores = activation::log_softmax(logits + margins, 1);
         let spread = self.plan.label_smoothing;
         let right = scores.clone().gather(1, labels).sum() * (spread - 1.0);
         let loss = right - scores.sum() * (spread / c as f64);

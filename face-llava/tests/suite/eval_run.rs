@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use face_llava::RowFile;
-use face_llava::eval::{Score, read_all, read_predictions, write_predictions};
+use face_llava::eval::{BENCHMARKS, Score, model_identity, read_all, read_predictions, write_predictions};
+use face_llava::{ModelDir, RowFile};
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::eval_layouts::Layouts;
 use crate::server::{Reply, Server};
-use crate::{crop, encoder_fixture, fixture};
+use crate::{crop, encoder_fixture, fixture, open_dir, towers};
 
 fn eval(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_face-llava")).arg("eval").args(arguments).output().unwrap()
@@ -27,6 +28,17 @@ fn bad(arguments: &[&str]) -> String {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && !message.contains("internal error"), "{arguments:?}: {message}");
     message
+}
+
+/// `eval run` with the small random model.
+fn command(benchmark: &str, root: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_face-llava"));
+    command.args(["eval", "run", "--benchmark", benchmark, "--root"]).arg(root);
+    command.arg("--model").arg(fixture("tiny-simple/checkpoint"));
+    command.arg("--image-tower").arg(encoder_fixture("LanguageBind_Image"));
+    command.arg("--video-tower").arg(encoder_fixture("LanguageBind_Video_merge"));
+    command.args(["--whole-image", "--max-new-tokens", "3", "--out"]).arg(out).args(more);
+    command
 }
 
 /// RAF-DB with some faces of its test part.
@@ -68,15 +80,8 @@ impl Bench {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// `eval run` with the small random model.
     fn command(&self, out: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_face-llava"));
-        command.args(["eval", "run", "--benchmark", "raf-db", "--root"]).arg(self.0.path());
-        command.arg("--model").arg(fixture("tiny-simple/checkpoint"));
-        command.arg("--image-tower").arg(encoder_fixture("LanguageBind_Image"));
-        command.arg("--video-tower").arg(encoder_fixture("LanguageBind_Video_merge"));
-        command.args(["--whole-image", "--max-new-tokens", "3", "--out"]).arg(self.path(out)).args(more);
-        command
+        command("raf-db", self.0.path(), &self.path(out), more)
     }
 
     fn run(&self, out: &str, more: &[&str]) -> (bool, String) {
@@ -127,6 +132,97 @@ fn from_a_folder_to_a_report() {
 }
 
 #[test]
+fn all_nine_stand_in_one_report() {
+    let layouts = Layouts::new();
+    let out = tempfile::tempdir().unwrap();
+    let path = |name: &str| out.path().join(name);
+    let mut files = Vec::new();
+    for known in BENCHMARKS {
+        let rows = path(known.name());
+        let output = command(known.name(), &layouts.root(known.name()), &rows, &["--no-landmarks"]).output().unwrap();
+        assert!(output.status.success(), "{}: {}", known.name(), String::from_utf8_lossy(&output.stderr));
+        let read = read_predictions(&rows).unwrap().rows;
+        let expected = Layouts::expected(known.name());
+        assert_eq!(read.iter().map(|row| (row.id.clone(), row.truth.clone())).collect::<Vec<_>>(), expected);
+        assert!(read.iter().all(|row| row.raw.is_some()), "{read:?}");
+        files.push(rows.to_str().unwrap().to_owned());
+    }
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let (scores, report) = (path("scores"), path("report"));
+    let (scores, report) = (scores.to_str().unwrap(), report.to_str().unwrap());
+    let score = ["score", "--scorer", "text-compatible,strict", "--out", scores];
+    let table = good(&[score.as_slice(), &files].concat());
+    assert_eq!(serde_json::from_slice::<Vec<Score>>(&std::fs::read(scores).unwrap()).unwrap().len(), 18);
+    good(&[["report", scores, "--out", report, "--predictions"].as_slice(), &files].concat());
+    let text = std::fs::read_to_string(path("report/report.md")).unwrap();
+    assert!(!text.contains("No run."));
+    for known in BENCHMARKS {
+        assert!(table.contains(known.title()) && text.contains(&format!("### {}\n", known.title())));
+    }
+    for heading in ["Table 3", "Table 4", "Table 5", "Table 10"] {
+        assert!(text.contains(&format!("## {heading}:")), "{heading}");
+    }
+    let listed = good(&["list"]);
+    assert!(BENCHMARKS.iter().all(|known| listed.contains(known.name()) && listed.contains(known.layout())));
+    let check = eval(&["check", "--benchmark", "dfew", "--root", layouts.root("dfew").to_str().unwrap()]);
+    let told = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.code() == Some(1) && told.contains("the published dataset has 2341"), "{told}");
+}
+
+#[test]
+fn data_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::copy(crop(), path("a.png")).unwrap();
+    let rows: String = (0..40).map(|person| format!("{person},a.png,happiness,person {person}\n")).collect();
+    std::fs::write(path("labels.csv"), format!("id,image,expression,person\n{rows}")).unwrap();
+    let record = json!([{ "id": "1", "image": "a.png", "conversations": [],
+        "meta": { "task": "age", "labels": ["31"], "origin": "human", "source_id": "1" } }]);
+    std::fs::write(path("test.json"), record.to_string()).unwrap();
+    let run = |benchmark, root: &str, out: &str, more: &[&str]| {
+        let more = [["--no-landmarks"].as_slice(), more].concat();
+        command(benchmark, &path(root), &path(out), &more).output().unwrap().status.code()
+    };
+    assert_eq!(run("held-out", "labels.csv", "own", &["--likelihood"]), Some(0));
+    assert_eq!(run("records", "test.json", "ages", &["--task", "age"]), Some(0));
+    let own = read_predictions(&path("own")).unwrap();
+    assert!((1..20).contains(&own.rows.len()) && own.settings["benchmark"] == "held-out");
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    good(&["score", &text("own"), &text("ages"), "--out", &text("scores")]);
+    good(&["report", &text("scores"), "--out", &text("report")]);
+    let report = std::fs::read_to_string(path("report/report.md")).unwrap();
+    assert!(report.contains("### held-out: expression") && report.contains("### records: age"));
+    for wrong in [["--task", "age"], ["--split", "test"]] {
+        assert_eq!(run("held-out", "labels.csv", "x", &wrong), Some(2));
+    }
+    assert_eq!(run("records", "test.json", "x", &[]), Some(2));
+    assert_eq!(run("raf-db", ".", "x", &["--task", "age"]), Some(2));
+    assert!(bad(&["check", "--benchmark", "rafdb", "--root", "."]).contains("raf-db, disfa"));
+}
+
+#[test]
+fn a_model_is_what_it_holds() {
+    let identity = model_identity(&open_dir()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture("tiny-simple/checkpoint")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let copy = || model_identity(&ModelDir::open_with(folder.path(), &towers()).unwrap()).unwrap();
+    let differences = |other: &Value| {
+        let names = identity.as_object().unwrap().keys().filter(|name| identity[*name] != other[*name]);
+        names.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(identity.as_object().unwrap().len(), 6);
+    assert_eq!(differences(&copy()), ["name"]);
+    let weights = folder.path().join("model-00002-of-00002.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    assert_eq!(differences(&copy()), ["name", "weights_sha256"]);
+}
+
+#[test]
 fn twenty_kills_change_nothing() {
     let bench = Bench::new(100);
     let more = ["--no-landmarks", "--likelihood"];
@@ -134,33 +230,31 @@ fn twenty_kills_change_nothing() {
     let whole = bench.read("whole");
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let length = || std::fs::metadata(bench.path("rows")).map_or(0, |m| m.len());
+    let cut = |to: u64| {
+        std::fs::OpenOptions::new().write(true).open(bench.path("rows")).and_then(|file| file.set_len(to)).unwrap();
+    };
     let mut kills = 0;
     while kills < 20 {
-        let (before, rows) = (length(), random.random_range(0..5));
+        let (before, rows) = (length(), random.random_range(0..4));
         let mut child = bench.command("rows", &more).stderr(Stdio::null()).spawn().unwrap();
         // Anywhere between two rows, in the middle of one, or before the first.
         while length() < before + rows * 250 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(random.random_range(0..40)));
-        assert!(child.try_wait().unwrap().is_none(), "done after {kills} kills");
+        std::thread::sleep(Duration::from_millis(random.random_range(0..20)));
+        let late = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
-        kills += 1;
-        if kills % 4 == 0 {
+        kills += u64::from(!late);
+        if late {
+            cut(length() / 2);
+        } else if kills % 4 == 0 && length() > 0 {
             // A system that goes down may lose the end of the last row.
-            let cut = length().saturating_sub(random.random_range(0..60));
-            std::fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(bench.path("rows"))
-                .unwrap()
-                .set_len(cut)
-                .unwrap();
+            cut(length().saturating_sub(random.random_range(0..60)));
         }
     }
-    assert!((1..whole.len() as u64).contains(&length()));
-    assert!(read_predictions(&bench.path("rows")).unwrap_err().to_string().contains("run the same command again"));
+    cut(length().min(whole.len() as u64 - 1));
+    assert!(read_predictions(&bench.path("rows")).is_err(), "not finished");
     assert!(bench.run("rows", &more).0);
     assert!(bench.read("rows") == whole);
     assert_eq!(bench.read("rows.settings.json"), bench.read("whole.settings.json"));

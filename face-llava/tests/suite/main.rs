@@ -15,13 +15,13 @@ mod data_files;
 #[cfg(feature = "eval")]
 mod eval_benchmarks;
 #[cfg(feature = "eval")]
+mod eval_judge;
+#[cfg(feature = "eval")]
 mod eval_layouts;
 #[cfg(feature = "eval")]
 mod eval_run;
 #[cfg(feature = "eval")]
 mod eval_scores;
-#[cfg(feature = "eval")]
-mod eval_judge;
 #[cfg(feature = "train")]
 mod gradients;
 mod labels;

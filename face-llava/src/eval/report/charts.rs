@@ -27,6 +27,7 @@ pub(super) fn confusion(matrix: &Confusion, title: &str) -> Result<String, Strin
     let columns: Vec<&str> = matrix.labels.iter().map(String::as_str).chain(["no label"]).collect();
     let size = (LEFT + CELL * columns.len() as i32 + 20, TOP + CELL * matrix.labels.len() as i32 + 20);
     draw(size, title, |area| {
+        write(area, "truth / read", (LEFT - 10, TOP - 12), 14, HPos::Right, &BLACK.mix(0.6))?;
         let middle = |column: usize| LEFT + CELL * column as i32 + CELL / 2;
         for (column, label) in columns.iter().enumerate() {
             write(area, label, (middle(column), TOP - 12), 15, HPos::Center, &BLACK)?;
@@ -90,7 +91,7 @@ fn draw(
     Ok(svg)
 }
 
-fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: u32, side: HPos, ink: &RGBColor) -> Result<(), Fault> {
+fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: u32, side: HPos, ink: &impl Color) -> Result<(), Fault> {
     let style = TextStyle::from(("sans-serif", size).into_font()).color(ink).pos(Pos::new(side, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style))?;
     Ok(())

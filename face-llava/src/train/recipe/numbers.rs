@@ -110,6 +110,7 @@ impl MiniRecipe {
         LessonPlan {
             augmentation: self.augmentation(),
             alpha: 0.5,
+            margin: 0.4,
             label_smoothing: 0.1,
             points: 10.0,
             micro_batch: 64,
