@@ -145,6 +145,11 @@ impl<'a, F: Fusion> Session<'a, F> {
         Ok(&media.faces)
     }
 
+    /// Whether face geometry guides the visual tokens of the current media.
+    pub fn landmarks_used(&self) -> bool {
+        self.media.as_ref().is_some_and(|m| m.landmarks_used)
+    }
+
     /// Forgets media and conversation.
     pub fn clear(&mut self) {
         self.media = None;
@@ -241,7 +246,7 @@ impl<'a, F: Fusion> Session<'a, F> {
             text: text.trim().to_owned(),
             token_ids,
             stop_reason,
-            landmarks_used: media.is_some_and(|m| m.landmarks_used),
+            landmarks_used: self.landmarks_used(),
             face: media.map(|m| m.faces.clone()).unwrap_or_default(),
             logprobs: steps,
             prompt_tokens: slots.len(),

@@ -21,7 +21,6 @@ pub struct SessionAnswerer<'a, F: Fusion = Frgca> {
     session: Session<'a, F>,
     identity: Value,
     generate: bool,
-    landmarks_used: bool,
 }
 
 impl<'a, F: Fusion> SessionAnswerer<'a, F> {
@@ -30,7 +29,6 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
     pub fn new(model: &'a FaceLlava<F>, identity: &Value, mut options: SessionOptions, generate: bool) -> Self {
         options.history = false;
         let faces = &options.faces;
-        let landmarks_used = model.network.fusion.is_some() && faces.landmarks != LandmarkSource::Without;
         let identity = json!({
             "model": identity,
             "template": options.template,
@@ -41,7 +39,7 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
             "landmarks": faces.landmarks != LandmarkSource::Without,
             "pad_to_square": options.pad_to_square,
         });
-        Self { session: model.session(options), identity, generate, landmarks_used }
+        Self { session: model.session(options), identity, generate }
     }
 
     fn ask(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Error> {
@@ -55,7 +53,7 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
             None => None,
         };
         let raw = if self.generate { self.session.ask(question)?.text } else { String::new() };
-        Ok(Answered { raw, likelihoods, landmarks_used: Some(self.landmarks_used) })
+        Ok(Answered { raw, likelihoods, landmarks_used: Some(self.session.landmarks_used()) })
     }
 }
 

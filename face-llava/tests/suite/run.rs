@@ -267,3 +267,20 @@ fn rows_of_another_kind_are_refused() {
     assert_eq!(run(&["--task", "expression", "--overwrite"]).0, 0);
     assert_eq!(std::fs::read(&out).unwrap(), whole);
 }
+
+#[test]
+fn the_likeliest_label_needs_no_words() {
+    let folder = Folder::new();
+    let face = folder.face("face.png");
+    let words = rows(&run(&["--task", "expression", "--whole-image", text(&face)]).stdout);
+    let output = run(&["--task", "expression", "--whole-image", "--scorer", "likelihood", text(&face)]);
+    let fast = rows(&output.stdout);
+    assert_eq!(code(&output), 0);
+    assert_eq!(fast[0]["scores"], words[0]["scores"]);
+    let best =
+        fast[0]["scores"].as_object().unwrap().iter().max_by(|a, b| a.1.as_f64().partial_cmp(&b.1.as_f64()).unwrap());
+    assert_eq!(fast[0]["label"].as_str(), best.map(|(label, _)| label.as_str()));
+    assert!(fast[0]["raw"].is_null() && fast[0]["unparsed"] == false && fast[0]["face"].is_object());
+    let output = run(&["--task", "age", "--scorer", "likelihood", text(&face)]);
+    assert!(code(&output) == 2 && String::from_utf8_lossy(&output.stderr).contains("expression and deepfake"));
+}

@@ -103,6 +103,19 @@ impl<'a> Row<'a> {
             ..self
         }
     }
+
+    /// The row of the likeliest label; nothing was said.
+    pub fn likeliest(self, scores: Vec<(&'static str, f64)>, face: RowFace, landmarks_used: bool) -> Self {
+        let best = scores.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(label, _)| (*label).to_owned());
+        Self {
+            face: Some(face),
+            labels: Labels::Label(best),
+            unparsed: Some(false),
+            scores: Some(scores),
+            landmarks_used: Some(landmarks_used),
+            ..self
+        }
+    }
 }
 
 impl RowFace {
