@@ -2,7 +2,7 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use landmarks::{Linear, LinearConfig, Linears};
 
 use crate::ops::{Sight, attention, layer_norm, linear};
@@ -66,6 +66,24 @@ impl Tower {
     /// - output `[B, N, D]`
     pub fn images(&self, pixels: Tensor<4>) -> Tensor<3> {
         self.run(pixels, 1, |_, _| ()).narrow(1, 1, self.config.patches())
+    }
+
+    /// Features of some patches of pictures, which see nothing of the others: in training less to compute, and less to
+    /// lean on (arXiv 2212.00794).
+    ///
+    /// # Shapes
+    /// - pixels `[B, 3, S, S]`, normalised
+    /// - output `[B, patches, D]`, in the order given
+    ///
+    /// # Panics
+    /// If a patch does not exist.
+    pub fn some_patches(&self, pixels: Tensor<4>, patches: &[usize]) -> Tensor<3> {
+        let places: Vec<i32> = std::iter::once(0).chain(patches.iter().map(|p| *p as i32 + 1)).collect();
+        let n = places.len();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [n]), &pixels.device());
+        let x = layer_norm(&self.pre_norm, self.config.norm_eps, self.embed(pixels).select(1, places));
+        let x = self.layers.iter().fold(x, |x, layer| layer.forward(x, 1));
+        x.narrow(1, 1, patches.len())
     }
 
     /// Features of video frames, class token first.

@@ -124,11 +124,28 @@ fn folder(path: &Path, options: &VideoOptions) -> Result<Clip, Error> {
     if files.is_empty() {
         return Err(Error::NoFrames { path: path.into(), detail: "the folder holds no pictures".into() });
     }
-    files.sort();
+    files.sort_by_cached_key(|file| (natural(&file.file_name().unwrap_or_default().to_string_lossy()), file.clone()));
     let indices = sample_indices(files.len(), options.frames);
     let open = |&i: &usize| Ok(picture::open_with(&files[i], &options.picture)?.rgb);
     let frames = indices.iter().map(open).collect::<Result<_, Error>>()?;
     Ok(Clip { frames, warnings: repeated(files.len(), options), indices, times: None, total: files.len() })
+}
+
+/// A name as people sort it: numbers by value, so that `2.png` comes before `10.png`.
+fn natural(name: &str) -> Vec<(u128, String)> {
+    let mut pieces = vec![(0, String::new())];
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        match (digits, pieces.last_mut()) {
+            (false, Some((_, text))) => piece.clone_into(text),
+            _ => pieces.push((piece.parse().unwrap_or(u128::MAX), String::new())),
+        }
+        rest = after;
+    }
+    pieces
 }
 
 fn repeated(total: usize, options: &VideoOptions) -> Vec<ClipWarning> {
@@ -172,6 +189,14 @@ impl Picker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_are_sorted_by_number() {
+        let mut names = ["10.png", "2.png", "b1.png", "a-10-2.png", "a-2-10.png", "a-2-9.png", "a.png", "02.png", "1"];
+        names.sort_by_key(|name| (natural(name), *name));
+        let sorted = ["1", "02.png", "2.png", "10.png", "a-2-9.png", "a-2-10.png", "a-10-2.png", "a.png", "b1.png"];
+        assert_eq!(names, sorted);
+    }
 
     #[test]
     fn indices_are_numpys() {

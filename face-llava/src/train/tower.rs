@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use face_encoder::{Tower, TowerConfig, image_pixels, pad_to_square};
 use image::RgbImage;
 use landmarks::{CropRule, Linear, LinearConfig, POINT_COUNT, UnitLandmarks};
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use crate::{Error, Media};
 
 /// Purposes of the random numbers.
 const CHANGE: u64 = 5;
+const PATCHES: u64 = 7;
 /// Where the loss of a point turns from square to linear, in sides of the crop.
 const POINT_SCALE: f32 = 0.02;
 
@@ -53,13 +55,18 @@ impl Pupil {
     /// # Shapes
     /// - pixels `[B, 3, S, S]`, normalised
     pub fn forward(&self, pixels: Tensor<4>) -> (Tensor<2>, Tensor<3>) {
-        let z = self.norm.forward(self.tower.images(pixels));
+        self.see(pixels, &(0..self.tower.config().patches()).collect::<Vec<_>>())
+    }
+
+    /// The same from some patches.
+    fn see(&self, pixels: Tensor<4>, patches: &[usize]) -> (Tensor<2>, Tensor<3>) {
+        let z = self.norm.forward(self.tower.some_patches(pixels, patches));
         let [b, n, d] = z.dims();
         let logits = self.classes.forward(z.clone().mean_dim(1).reshape([b, d]));
         let places = activation::softmax(self.places.forward(z.clone()), 1);
         let side = self.tower.config().grid();
         let centre = |i: usize| (i as f32 + 0.5) / side as f32;
-        let centres: Vec<f32> = (0..n).flat_map(|i| [centre(i % side), centre(i / side)]).collect();
+        let centres: Vec<f32> = patches.iter().flat_map(|i| [centre(i % side), centre(i / side)]).collect();
         let centres = Tensor::<2>::from_data(TensorData::new(centres, [n, 2]), &z.device());
         let by_point = places.clone().swap_dims(1, 2);
         let coarse = by_point.reshape([b * POINT_COUNT, n]).matmul(centres).reshape([b, POINT_COUNT, 2]);
@@ -84,6 +91,10 @@ pub struct LessonPlan {
     pub label_smoothing: f64,
     /// Weight of the points' loss.
     pub points: f64,
+    /// Part of the patches that is seen, another one with each batch.
+    pub kept: f64,
+    /// From this epoch on all patches are seen.
+    pub whole_from: usize,
     /// Pictures at once.
     pub micro_batch: usize,
     /// Seed of order and augmentation.
@@ -177,6 +188,17 @@ impl Lesson {
         }
     }
 
+    /// The patches that a batch shows.
+    fn patches(&self, of: usize, at: Position) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..of).collect();
+        if at.epoch < self.plan.whole_from {
+            let place = ((at.epoch as u64) << 32) | at.batch as u64;
+            all.shuffle(&mut random(self.plan.seed, PATCHES, place));
+            all.truncate(((of as f64 * self.plan.kept).round() as usize).clamp(1, of));
+        }
+        all
+    }
+
     /// The class that a pupil sees in each picture, unchanged.
     pub fn predict(&self, pupil: &Pupil) -> Vec<usize> {
         let pupil = pupil.valid();
@@ -220,7 +242,7 @@ impl Objective for Lesson {
         let device = self.device.clone().autodiff();
         let batch = self.batch(items, Some(at), &device);
         let (b, c) = (items.len(), self.margins.len());
-        let (logits, points) = pupil.forward(batch.pixels);
+        let (logits, points) = pupil.see(batch.pixels, &self.patches(pupil.tower.config().patches(), at));
         let labels: Vec<i32> = items.iter().map(|&i| self.labels[i] as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [b, 1]), &device);
         let margins = Tensor::<2>::from_data(TensorData::new(self.margins.clone(), [1, c]), &device);

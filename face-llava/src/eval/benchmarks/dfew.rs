@@ -11,7 +11,7 @@
 //! Official: five folds over the 11 697 clips with one label and a face that the owners' tool found (of 12 059 with
 //! one label, of 16 372). Fold sizes are those of the lists. Our choice: the owners' crops come before the original
 //! clips, for these may show several people; `all` is the five test sets one after the other. `Clip/clip_224x224_16f`
-//! is not read: its 16 frames are interpolated, and their names without leading zeros do not sort in time.
+//! is not read: its 16 frames are interpolated.
 
 use std::path::Path;
 

@@ -113,6 +113,8 @@ impl MiniRecipe {
             margin: 0.4,
             label_smoothing: 0.1,
             points: 10.0,
+            kept: 0.7,
+            whole_from: self.tower_epochs * 7 / 8,
             micro_batch: 64,
             seed: self.seed,
             crop: Some(CropRule::Aligned),
