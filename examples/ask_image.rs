@@ -19,7 +19,7 @@ fn main() -> Result<(), face_llava::Error> {
     let device = open_device("auto")?;
     let model = FaceLlava::load(&arguments.inputs.open_model()?, &LoadOptions::default(), &device.device)?;
     let mut session = model.session(SessionOptions::default());
-    session.options_mut().sampling.max_new_tokens = 16;
+    session.options_mut().sampling.max_new_tokens = 48;
     for face in session.set_media(&Media::open(&arguments.inputs.file)?)? {
         println!("face of {} at {:?}", face.of, face.bbox);
     }

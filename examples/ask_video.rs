@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = open_device("auto")?;
     let model = FaceLlava::load(&arguments.inputs.open_model()?, &LoadOptions::default(), &device.device)?;
     let mut session = model.session(SessionOptions::default());
-    session.options_mut().sampling.max_new_tokens = 16;
+    session.options_mut().sampling.max_new_tokens = 48;
     for (i, face) in session.set_media(&media)?.iter().enumerate() {
         println!("frame {i}: {:?}{}", face.bbox, if face.seen { "" } else { " (not seen, carried on)" });
     }

@@ -51,7 +51,7 @@ fn main() -> Result<(), face_llava::Error> {
 
 fn answer<F: Fusion>(model: &FaceLlava<F>, media: &Media) -> Result<String, face_llava::Error> {
     let mut session = model.session(SessionOptions::default());
-    session.options_mut().sampling.max_new_tokens = 8;
+    session.options_mut().sampling.max_new_tokens = 48;
     session.set_media(media)?;
     Ok(session.ask("What emotion is shown?")?.text)
 }

@@ -4,9 +4,10 @@
 
 use std::cell::Cell;
 use std::io::stdin;
+use std::marker::PhantomData;
 use std::time::Instant;
 
-use burn::module::AutodiffModule;
+use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use face_encoder::ops::cross_entropy;
 use face_encoder::{Activation, TowerConfig};
@@ -20,29 +21,25 @@ const PLACES: usize = 160;
 const VOCABULARY: usize = 768;
 
 /// Times each step from the line that asks for it.
-struct Asked<F> {
+struct Asked<M, F> {
     loss: F,
     started: Cell<Instant>,
+    model: PhantomData<M>,
 }
 
-impl<M: AutodiffModule, F: Fn(&M) -> Loss> Asked<F> {
-    fn run(&self, model: M, device: &Device) -> Result<M, Error> {
+impl<M: Module, F: Fn(&M) -> Loss> Asked<M, F> {
+    fn run(loss: F, model: M, device: &Device) -> Result<M, Error> {
+        let asked = Self { loss, started: Cell::new(Instant::now()), model: PhantomData };
         let folder = tempfile::tempdir().expect("temporary folder");
         let settings = Optimization { epochs: 1, warmup_ratio: 0.0, ..Optimization::new(1e-3, 1) };
         let run = Run { folder: folder.path(), settings: &settings, identity: serde_json::json!({}), stop_at: None };
-        let lessons = Lessons { asked: self, model: std::marker::PhantomData };
-        train(&lessons, model, |_| true, device, &run, &mut |progress| {
-            println!("{:.2} {}", self.started.get().elapsed().as_secs_f64() * 1000.0, progress.loss);
+        train(&asked, model, |_| true, device, &run, &mut |progress| {
+            println!("{:.2} {}", asked.started.get().elapsed().as_secs_f64() * 1000.0, progress.loss);
         })
     }
 }
 
-struct Lessons<'a, M, F> {
-    asked: &'a Asked<F>,
-    model: std::marker::PhantomData<M>,
-}
-
-impl<M: AutodiffModule, F: Fn(&M) -> Loss> Objective for Lessons<'_, M, F> {
+impl<M: Module, F: Fn(&M) -> Loss> Objective for Asked<M, F> {
     type Model = M;
 
     fn batches(&self, _: usize) -> Vec<Vec<usize>> {
@@ -53,8 +50,8 @@ impl<M: AutodiffModule, F: Fn(&M) -> Loss> Objective for Lessons<'_, M, F> {
         if stdin().read_line(&mut String::new()).unwrap_or(0) == 0 {
             std::process::exit(0);
         }
-        self.asked.started.set(Instant::now());
-        Ok(Some((self.asked.loss)(model)))
+        self.started.set(Instant::now());
+        Ok(Some((self.loss)(model)))
     }
 }
 
@@ -84,7 +81,7 @@ fn main() -> Result<(), Error> {
             let off = (seen - points.clone()).abs().sum() * (10.0 / 68.0);
             Loss { sum: cross_entropy(logits, &labels) + off, terms: PICTURES }
         };
-        Asked { loss, started: Cell::new(Instant::now()) }.run(Pupil::new(&config, 7, &device), &device)?;
+        Asked::run(loss, Pupil::new(&config, 7, &device), &device)?;
     } else {
         let config = LlamaConfig {
             vocab: VOCABULARY,
@@ -105,7 +102,7 @@ fn main() -> Result<(), Error> {
             let hidden = llama.forward_full(embeddings).reshape([ANSWERS * PLACES, 160]);
             Loss { sum: cross_entropy(llama.logits(hidden), &next), terms: next.len() }
         };
-        Asked { loss, started: Cell::new(Instant::now()) }.run(config.init(&device), &device)?;
+        Asked::run(loss, config.init(&device), &device)?;
     }
     Ok(())
 }

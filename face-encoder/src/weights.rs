@@ -14,7 +14,7 @@ impl Tower {
     /// the selected one are not read.
     ///
     /// # Errors
-    /// As [`load`].
+    /// As [`load_quantized`].
     pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
         self.load_shared(weights, prefix, prefix, options, None)
     }
@@ -23,7 +23,7 @@ impl Tower {
     /// image tower need not hold again what both have. With `bits`, weights of linear layers are rounded to them.
     ///
     /// # Errors
-    /// As [`load`].
+    /// As [`load_quantized`].
     pub fn load_shared(
         self,
         weights: &Weights,

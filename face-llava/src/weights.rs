@@ -1,10 +1,17 @@
 //! The hub's key names, and the order in which a checkpoint is read.
 
 use landmarks::quantized::Bits;
+#[cfg(feature = "data")]
+use landmarks::weights::Dtype;
 use landmarks::weights::{
     Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
 };
 
+#[cfg(feature = "data")]
+use sha2::{Digest, Sha256};
+
+#[cfg(feature = "data")]
+use crate::data::seed::hex;
 use crate::decoder::Llama;
 use crate::{Error, Network};
 
@@ -129,4 +136,29 @@ pub(crate) fn unexpected(weights: &Weights) -> Vec<String> {
     let known = |name: &String| IGNORED.iter().any(|part| name.contains(part)) && !name.starts_with("model.layers.");
     let rotary = |name: &String| name.ends_with("rotary_emb.inv_freq");
     weights.unused().into_iter().filter(|n| !(towers_elsewhere(n) || known(n) || rotary(n))).collect()
+}
+
+/// Values hashed at a time.
+#[cfg(feature = "data")]
+const BLOCK: usize = 1 << 16;
+
+/// SHA-256 over the names and values of weights: the same for the same ones, however they lie in files.
+#[cfg(feature = "data")]
+pub(crate) fn digest_of(weights: &Weights) -> Result<String, Error> {
+    let mut digest = Sha256::new();
+    for name in weights.names() {
+        digest.update(name.as_bytes());
+        match weights.info(name).map(|info| info.dtype) {
+            // Weights in few bits.
+            Some(Dtype::Other(1)) => digest.update(weights.read_bytes(name)?),
+            // Other integers, such as position ids, are no weights.
+            Some(Dtype::Other(_)) => {}
+            _ => {
+                for block in weights.read_f32(name)?.chunks(BLOCK) {
+                    digest.update(block.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                }
+            }
+        }
+    }
+    Ok(hex(&digest.finalize()))
 }

@@ -139,6 +139,7 @@ fn linear_layers() {
                     weight: Param::from_tensor(w.clone()),
                     bias: bias.then(|| Param::from_tensor(b.clone())),
                     lora: None,
+                    quantized: None,
                 };
                 let mut leaves = vec![("x", Leaf::Two(x.clone())), ("weight", Leaf::Two(w))];
                 leaves.extend(bias.then_some(("bias", Leaf::One(b))));
@@ -151,7 +152,8 @@ fn linear_layers() {
     let (x, weight, weights) = (random([9, 6]), random([6, 8]), random([9, 8]));
     let run = |f: &dyn Fn(&Linear, Tensor<2>) -> Tensor<2>| {
         let (x, w) = (leaf::<2>(&x), leaf::<2>(&weight));
-        let layer = Linear { weight: Param::from_tensor(w).map(Tensor::transpose), bias: None, lora: None };
+        let layer =
+            Linear { weight: Param::from_tensor(w).map(Tensor::transpose), bias: None, lora: None, quantized: None };
         outcome(f(&layer, x.clone()), &weights, &[("x", Leaf::Two(x))])
     };
     check("transposed", || run(&ops::linear), || run(&|layer, x| layer.forward(x)));

@@ -16,6 +16,7 @@ mod check;
 mod error;
 pub mod geometry;
 pub mod light;
+pub(crate) mod line_numbers;
 mod parts;
 mod points;
 mod pool;

@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use frgca::{Frgca, Fusion};
-use landmarks::weights::Weights;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{Answered, Answerer, Fault, PredictionFault};
-use crate::data::seed::{hex, sha256};
+use crate::data::seed::sha256;
+use crate::weights::digest_of;
 use crate::{Error, FaceLlava, LandmarkSource, Media, ModelDir, Session, SessionOptions};
-
-/// Values hashed at a time.
-const BLOCK: usize = 1 << 16;
 
 /// Asks a model in one session. No item knows of those before it.
 #[derive(Debug)]
@@ -82,33 +78,14 @@ pub fn model_identity(dir: &ModelDir) -> Result<Value, Error> {
         "name": dir.path().file_name().map(|name| name.to_string_lossy()),
         "config_sha256": sha256(format!("{:?} {:?}", dir.config(), dir.parts()).as_bytes()),
         "tokenizer_sha256": sha256(&dir.tokenizer_json()?),
-        "weights_sha256": weights_digest(dir.weights())?,
+        "weights_sha256": digest_of(dir.weights())?,
     });
     for (tower, files) in [("image_tower_sha256", &dir.image_tower), ("video_tower_sha256", &dir.video_tower)] {
         let source = files.as_ref().map(|files| files.source(dir.weights()).weights);
         // Towers in the checkpoint are part of its weights.
         if let Some(weights) = source.filter(|weights| !std::ptr::eq(*weights, dir.weights())) {
-            identity[tower] = weights_digest(weights)?.into();
+            identity[tower] = digest_of(weights)?.into();
         }
     }
     Ok(identity)
-}
-
-/// SHA-256 over names and values.
-fn weights_digest(weights: &Weights) -> Result<String, Error> {
-    let mut digest = Sha256::new();
-    for name in weights.names() {
-        digest.update(name.as_bytes());
-        match weights.read_f32(name) {
-            Ok(values) => {
-                for block in values.chunks(BLOCK) {
-                    digest.update(block.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-                }
-            }
-            // Integers, such as position ids, are no weights.
-            Err(landmarks::Error::TensorDtype { .. }) => {}
-            Err(other) => return Err(other.into()),
-        }
-    }
-    Ok(hex(&digest.finalize()))
 }

@@ -8,11 +8,10 @@ use landmarks::files::write_bytes;
 use landmarks::picture::read_file;
 use landmarks::weights::{Key, LoadOptions, NamedTensors, Weights, collect, load, write};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::TrainError;
-use crate::data::seed::hex;
 use crate::decoder::Llama;
+use crate::weights::digest_of;
 use crate::{Error, ModelDir};
 
 const ADAPTER: &str = "adapter_model.safetensors";
@@ -72,22 +71,6 @@ struct AdapterFile {
     target_modules: Vec<String>,
     bias: String,
     task_type: String,
-}
-
-/// SHA-256 over names and values: the same weights in other files give the same one.
-fn digest_of(weights: &Weights) -> Result<String, Error> {
-    let mut digest = Sha256::new();
-    for name in weights.names() {
-        digest.update(name.as_bytes());
-        for value in weights.read_f32(name).or_else(|e| match e {
-            // Integers, such as position ids, are no weights.
-            landmarks::Error::TensorDtype { .. } => Ok(Vec::new()),
-            other => Err(other),
-        })? {
-            digest.update(value.to_le_bytes());
-        }
-    }
-    Ok(hex(&digest.finalize()))
 }
 
 /// Puts fresh additions onto the decoder; they add nothing until they are trained.

@@ -193,8 +193,11 @@ fn inspect_and_doctor_tell_what_is_there() {
 
 #[test]
 fn every_command_shows_examples() {
-    for command in ["faces", "ask", "chat", "inspect"] {
-        let (code, out, _) = said(&run(&[command, "--help"]));
+    let commands = "faces, ask, chat, run, inspect, bench, data build, train, export, merge, eval, eval check, \
+                    eval run, eval merge, eval score, eval report, eval judge";
+    for command in commands.split(", ") {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let (code, out, _) = said(&run(&arguments));
         assert!(code == 0 && out.contains("Example"), "{command}");
     }
 }

@@ -131,6 +131,8 @@ fn from_a_folder_to_a_report() {
     assert!(bad(&["report", &rows, "--out", &bench.text("x")]).contains("not a file of scores"));
 }
 
+/// The model inside, from finding the face to the report.
+#[cfg(feature = "mini")]
 #[test]
 fn all_nine_stand_in_one_report() {
     let layouts = Layouts::new();
@@ -139,12 +141,14 @@ fn all_nine_stand_in_one_report() {
     let mut files = Vec::new();
     for known in BENCHMARKS {
         let rows = path(known.name());
-        let output = command(known.name(), &layouts.root(known.name()), &rows, &["--no-landmarks"]).output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_face-llava"));
+        command.args(["eval", "run", "--benchmark", known.name(), "--root"]).arg(layouts.root(known.name()));
+        let output = command.arg("--out").arg(&rows).output().unwrap();
         assert!(output.status.success(), "{}: {}", known.name(), String::from_utf8_lossy(&output.stderr));
         let read = read_predictions(&rows).unwrap().rows;
         let expected = Layouts::expected(known.name());
         assert_eq!(read.iter().map(|row| (row.id.clone(), row.truth.clone())).collect::<Vec<_>>(), expected);
-        assert!(read.iter().all(|row| row.raw.is_some()), "{read:?}");
+        assert!(read.iter().all(|row| row.raw.is_some() && row.landmarks_used == Some(true)), "{read:?}");
         files.push(rows.to_str().unwrap().to_owned());
     }
     let files: Vec<&str> = files.iter().map(String::as_str).collect();

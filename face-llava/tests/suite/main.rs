@@ -25,6 +25,8 @@ mod eval_scores;
 #[cfg(feature = "train")]
 mod gradients;
 mod labels;
+#[cfg(feature = "mini")]
+mod mini;
 mod model_dirs;
 mod parity;
 mod quantized;

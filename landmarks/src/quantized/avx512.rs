@@ -98,7 +98,7 @@ unsafe fn quads(bits: Bits, codes: &[u8]) -> [__m512i; QUADS] {
             let low = _mm512_set1_epi8(15);
             let halves = |q: usize| {
                 let both = load(q / 2);
-                _mm512_and_si512(if q % 2 == 0 { both } else { _mm512_srli_epi16::<4>(both) }, low)
+                _mm512_and_si512(if q.is_multiple_of(2) { both } else { _mm512_srli_epi16::<4>(both) }, low)
             };
             std::array::from_fn(halves)
         }

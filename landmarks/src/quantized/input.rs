@@ -17,6 +17,22 @@ pub(super) struct Input {
     pub columns: usize,
 }
 
+/// One row.
+fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
+    for (g, (values, codes)) in values.chunks(GROUP).zip(codes.chunks_mut(GROUP)).enumerate() {
+        let largest = values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
+        let scale = largest / 127.0;
+        let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        let mut sum = 0;
+        for (code, value) in codes.iter_mut().zip(values) {
+            *code = (value * factor).round_ties_even() as i8;
+            sum += i32::from(*code);
+        }
+        scales[g] = scale;
+        corrections[g] = -offset(bits) * sum;
+    }
+}
+
 impl Input {
     pub fn new(values: &[f32], columns: usize, bits: Bits) -> Self {
         let groups = columns / GROUP;
@@ -27,27 +43,13 @@ impl Input {
             corrections: vec![0; rows * groups],
             columns,
         };
-        let one = |(((values, codes), scales), corrections): (((&[f32], &mut [i8]), &mut [f32]), &mut [i32])| {
-            for (g, (values, codes)) in values.chunks(GROUP).zip(codes.chunks_mut(GROUP)).enumerate() {
-                let largest = values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
-                let scale = largest / 127.0;
-                let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                let mut sum = 0;
-                for (code, value) in codes.iter_mut().zip(values) {
-                    *code = (value * factor).round_ties_even() as i8;
-                    sum += i32::from(*code);
-                }
-                scales[g] = scale;
-                corrections[g] = -offset(bits) * sum;
-            }
-        };
         if rows == 1 {
-            one((((values, &mut input.codes), &mut input.scales), &mut input.corrections));
-        } else {
-            let rows = values.par_chunks(columns).zip(input.codes.par_chunks_mut(columns));
-            let rows = rows.zip(input.scales.par_chunks_mut(groups)).zip(input.corrections.par_chunks_mut(groups));
-            rows.for_each(one);
+            round(values, &mut input.codes, &mut input.scales, &mut input.corrections, bits);
+            return input;
         }
+        let parts = values.par_chunks(columns).zip(input.codes.par_chunks_mut(columns));
+        let parts = parts.zip(input.scales.par_chunks_mut(groups)).zip(input.corrections.par_chunks_mut(groups));
+        parts.for_each(|(((values, codes), scales), corrections)| round(values, codes, scales, corrections, bits));
         input
     }
 

@@ -272,8 +272,12 @@ impl Weights {
         Ok(values)
     }
 
-    /// A tensor's bytes as they lie in the file.
-    pub(super) fn read_bytes(&self, name: &str, info: &TensorInfo) -> Result<Vec<u8>, Error> {
+    /// A tensor's bytes as they lie in the file, whatever its type.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensors`], [`Error::Io`].
+    pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let info = self.info(name).ok_or_else(|| missing(self, vec![name.to_owned()]))?;
         let mut bytes = vec![0; info.elements() * info.dtype.size()];
         self.files[self.index[name]].source.read_at(info.start, &mut bytes)?;
         Ok(bytes)

@@ -66,7 +66,7 @@ fn ready(
     report.tensors += 1;
     report.parameters += rows * columns;
     weights.mark_used(&key.name);
-    let bytes = if options.headers_only { None } else { Some(weights.read_bytes(&key.name, info)?) };
+    let bytes = if options.headers_only { None } else { Some(weights.read_bytes(&key.name)?) };
     match bytes.and_then(|bytes| Quantized::from_bytes(bytes, rows, columns, bits)) {
         Some(weight) if !options.allow_nonfinite && !weight.is_finite() => {
             Err(Error::NonFiniteWeight { name: key.name.clone(), index: 0 })

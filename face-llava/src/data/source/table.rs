@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::data::error::{DataError, Place, Unit};
+use crate::data::line_numbers::LineNumbers;
 
 /// Columns and rows; a row that is no row says why.
 pub(super) struct Table {
@@ -42,10 +43,10 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
 fn csv(path: &Path, bytes: &[u8]) -> Result<Table, csv::Error> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), LineNumbers::new(bytes));
     for record in reader.byte_records() {
         let record = record?;
-        let number = record.position().map_or(0, csv::Position::line);
+        let number = lines.of(record.position());
         rows.push((Place { path: path.into(), number, unit: Unit::Line }, cells(&columns, &record)));
     }
     Ok(Table { columns, rows })

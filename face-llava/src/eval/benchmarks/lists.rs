@@ -5,6 +5,7 @@ use std::path::Path;
 
 use landmarks::picture::read_file;
 
+use crate::data::line_numbers::LineNumbers;
 use crate::eval::EvalError;
 
 /// Bytes of a list; the longest, CelebA's attributes, has 27 million.
@@ -86,15 +87,10 @@ pub(super) fn table<const N: usize>(
         csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).has_headers(false).from_reader(text.as_bytes());
     let mut rows = Vec::new();
     let mut header: Option<(usize, [usize; N])> = None;
-    let (mut line, mut counted) = (1, 0);
+    let mut lines = LineNumbers::new(text.as_bytes());
     for record in reader.records() {
         let record = record.map_err(|e| EvalError::File { path: path.into(), what: e.to_string() })?;
-        // The reader's own count is one short after CRLF, and does not pass over empty lines.
-        let start = record.position().map_or(0, |p| usize::try_from(p.byte()).unwrap_or(0));
-        let bytes = text.as_bytes();
-        let start = start + bytes.iter().skip(start).take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        line += bytes.iter().take(start).skip(counted).filter(|b| **b == b'\n').count();
-        counted = start;
+        let line = lines.of(record.position()) as usize;
         let at = At { path, line };
         let Some((width, places)) = header else {
             header = Some((record.len(), places(at, &record, columns)?));

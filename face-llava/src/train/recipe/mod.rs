@@ -71,6 +71,7 @@ pub fn mini(
         video_tower: Some(TowerConfig { frames: Some(FRAMES), ..recipe.tower() }),
         landmarks: true,
     };
+    let tower = tower::colour_blind(&tower, device)?;
     let video = tower::inflate(&tower, device)?;
 
     records.extend(data::clips(recipe, &records, &out.join("split"), &out.join("clips"))?);

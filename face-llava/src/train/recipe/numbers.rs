@@ -159,7 +159,8 @@ impl MiniRecipe {
         ]);
         Course {
             template: Template::Inference,
-            sampling: Sampling::Balanced { alpha: 0.5, tasks, records: self.records },
+            // What is rare comes more often at the end, when the decoder can speak.
+            sampling: Sampling::Balanced { alpha: [0.75, 0.75, 1.0][step], tasks, records: self.records },
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.

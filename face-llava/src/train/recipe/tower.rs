@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, TensorData};
-use face_encoder::{Tower, TowerConfig};
-use landmarks::weights::{LoadOptions, Weights, collect, load, write};
+use face_encoder::{MEAN, STD, Tower, TowerConfig};
+use landmarks::weights::{LoadOptions, NamedTensors, Weights, collect, load, write};
 use serde_json::json;
 
 use super::data::labelled;
@@ -64,6 +64,42 @@ fn accuracy(seen: &[usize], labels: &[usize]) -> String {
     format!("{} right; {}", right(None), classes.collect::<Vec<_>>().join(", "))
 }
 
+/// Weights of red, green and blue in grey (ITU-R BT.601).
+const GREY: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// The same tower seeing every picture as if it were grey, as all that it was taught with were: exactly the same on grey
+/// pictures, while colours would be nothing that it knows.
+pub(super) fn colour_blind(image: &Tower, device: &Device) -> Result<Tower, Error> {
+    let mut tensors = collect(image, |path| path.into());
+    let values = |data: &TensorData| data.iter::<f32>().collect::<Vec<_>>();
+    let (kernels, places) = (&tensors["patch_embedding"], &tensors["position_embedding"]);
+    let (shape, [rows, d]) = (kernels.shape().to_vec(), [places.shape()[0], places.shape()[1]]);
+    let (mut kernels, mut places) = (values(kernels), values(places));
+    let area = kernels.len() / d / 3;
+    let grey_mean: f32 = (0..3).map(|c| GREY[c] * MEAN[c]).sum();
+    for (out, kernel) in kernels.chunks_mut(3 * area).enumerate() {
+        let mut offset = 0.0;
+        for i in 0..area {
+            let seen: f32 = (0..3).map(|c| kernel[c * area + i] / STD[c]).sum();
+            offset += seen * grey_mean - (0..3).map(|c| kernel[c * area + i] * MEAN[c] / STD[c]).sum::<f32>();
+            (0..3).for_each(|c| kernel[c * area + i] = seen * GREY[c] * STD[c]);
+        }
+        // The class token, in the first place, sees no pixels.
+        (1..rows).for_each(|row| places[row * d + out] += offset);
+    }
+    tensors.insert("patch_embedding".into(), TensorData::new(kernels, shape));
+    tensors.insert("position_embedding".into(), TensorData::new(places, [rows, d]));
+    filled(image.config(), &tensors, device)
+}
+
+/// A tower of given weights.
+fn filled(config: &TowerConfig, tensors: &NamedTensors, device: &Device) -> Result<Tower, Error> {
+    let folder = tempfile::tempdir().map_err(|source| TrainError::Io { path: std::env::temp_dir(), source })?;
+    let file = folder.path().join("tower.safetensors");
+    write(&file, tensors, FloatDType::F32)?;
+    Ok(load(config.init(device), &Weights::open(&file)?, &LoadOptions::default(), |path| path.into())?.0)
+}
+
 /// The image tower with attention over time that adds nothing yet.
 pub(super) fn inflate(image: &Tower, device: &Device) -> Result<Tower, Error> {
     let config = TowerConfig { frames: Some(FRAMES), ..image.config().clone() };
@@ -81,8 +117,34 @@ pub(super) fn inflate(image: &Tower, device: &Device) -> Result<Tower, Error> {
             tensors.insert(name, own.unwrap_or(plain));
         }
     }
-    let folder = tempfile::tempdir().map_err(|source| TrainError::Io { path: std::env::temp_dir(), source })?;
-    let file = folder.path().join("video.safetensors");
-    write(&file, &tensors, FloatDType::F32)?;
-    Ok(load(config.init(device), &Weights::open(&file)?, &LoadOptions::default(), |path| path.into())?.0)
+    filled(&config, &tensors, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+    use face_encoder::image_pixels;
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+
+    #[test]
+    fn a_colour_blind_tower_sees_grey_pictures_as_before_and_no_colours() {
+        let device = crate::open_device("cpu").unwrap().device;
+        let config = MiniRecipe { tower_layers: 1, ..MiniRecipe::default() }.tower();
+        let tower = config.init(&device);
+        let blind = colour_blind(&tower, &device).unwrap();
+        let size = config.image_size;
+        let see = |tower: &Tower, picture: &RgbImage| -> Tensor<3> {
+            tower.images(image_pixels(picture, size, &device).unsqueeze())
+        };
+        let side = size as u32;
+        let grey = RgbImage::from_fn(side, side, |x, y| Rgb([(x * 7 + y * 3) as u8; 3]));
+        let off = |a: Tensor<3>, b: Tensor<3>| (a - b).abs().max().into_scalar::<f32>();
+        assert!(off(see(&tower, &grey), see(&blind, &grey)) < 1e-4);
+        // Red and the grey that is as bright.
+        let (red, same) = ([200, 0, 0], [60, 60, 60]);
+        let [red, same] = [red, same].map(|colour| RgbImage::from_pixel(side, side, Rgb(colour)));
+        assert!(off(see(&blind, &red), see(&blind, &same)) < 0.02 && off(see(&tower, &red), see(&tower, &same)) > 0.02);
+    }
 }
