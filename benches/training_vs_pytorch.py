@@ -9,26 +9,12 @@ the tower (64 pictures of 96x96, classes and 68 points) and one of the decoder (
 """
 import math
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 import time
-import venv
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = ROOT / "target" / "venv"
-
-
-def into_venv():
-    """Runs this script again inside the virtual environment."""
-    if os.environ.get("TRAINING_VENV"):
-        return
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        venv.create(VENV, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "torch", "numpy", "safetensors"], check=True)
-    os.execve(python, [str(python), *sys.argv], os.environ | {"TRAINING_VENV": "1"})
+from tower_vs_pytorch import ROOT, into_venv
 
 
 def tower():

@@ -10,15 +10,13 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use face_encoder::ops::cross_entropy;
-use face_encoder::{Activation, TowerConfig};
-use face_llava::decoder::{Llama, LlamaConfig};
-use face_llava::train::{Loss, Objective, Optimization, Position, Pupil, Run, train};
+use face_llava::decoder::Llama;
+use face_llava::train::{Loss, MiniRecipe, Objective, Optimization, Position, Pupil, Run, train};
 use face_llava::{Error, open_device};
 
 const PICTURES: usize = 64;
 const ANSWERS: usize = 32;
 const PLACES: usize = 160;
-const VOCABULARY: usize = 768;
 
 /// Times each step from the line that asks for it.
 struct Asked<M, F> {
@@ -60,20 +58,11 @@ fn main() -> Result<(), Error> {
     let what = arguments.next().expect("usage: training tower|decoder [DEVICE]");
     let device = open_device(&arguments.next().unwrap_or_else(|| "cpu".into()))?.device;
     let recorded = device.clone().autodiff();
+    let recipe = MiniRecipe::default();
     if what == "tower" {
-        let config = TowerConfig {
-            width: 160,
-            layers: 4,
-            heads: 4,
-            mlp_width: 640,
-            image_size: 96,
-            patch_size: 12,
-            activation: Activation::Gelu,
-            norm_eps: 1e-5,
-            frames: None,
-            select_layer: -1,
-        };
-        let pixels = Tensor::<4>::random([PICTURES, 3, 96, 96], Distribution::Default, &recorded);
+        let config = recipe.tower();
+        let pixels =
+            Tensor::<4>::random([PICTURES, 3, config.image_size, config.image_size], Distribution::Default, &recorded);
         let points = Tensor::<3>::random([PICTURES, 68, 2], Distribution::Default, &recorded);
         let labels: Vec<Option<u32>> = (0..PICTURES as u32).map(|i| Some(i % 7)).collect();
         let loss = |pupil: &Pupil| {
@@ -83,23 +72,14 @@ fn main() -> Result<(), Error> {
         };
         Asked::run(loss, Pupil::new(&config, 7, &device), &device)?;
     } else {
-        let config = LlamaConfig {
-            vocab: VOCABULARY,
-            width: 160,
-            mlp_width: 416,
-            layers: 3,
-            heads: 4,
-            kv_heads: 4,
-            context: 1024,
-            norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-        };
-        let ids: Vec<i32> = (0..ANSWERS * PLACES).map(|i| (i * 31 % VOCABULARY) as i32).collect();
-        let next: Vec<Option<u32>> = ids.iter().map(|id| Some((id * 7 % VOCABULARY as i32) as u32)).collect();
+        let config = recipe.config().llama;
+        let (vocabulary, width) = (config.vocab, config.width);
+        let ids: Vec<i32> = (0..ANSWERS * PLACES).map(|i| (i * 31 % vocabulary) as i32).collect();
+        let next: Vec<Option<u32>> = ids.iter().map(|id| Some((id * 7 % vocabulary as i32) as u32)).collect();
         let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
         let loss = |llama: &Llama| {
-            let embeddings = llama.embed(&ids).reshape([ANSWERS, PLACES, 160]);
-            let hidden = llama.forward_full(embeddings).reshape([ANSWERS * PLACES, 160]);
+            let embeddings = llama.embed(&ids).reshape([ANSWERS, PLACES, width]);
+            let hidden = llama.forward_full(embeddings).reshape([ANSWERS * PLACES, width]);
             Loss { sum: cross_entropy(llama.logits(hidden), &next), terms: next.len() }
         };
         Asked::run(loss, config.init(&device), &device)?;

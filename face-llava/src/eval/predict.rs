@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub use options::{PredictOptions, PredictReport, PredictStep};
 
-use super::{Answered, Answerer, Dataset, EvalError, Fault, Item, Prediction, PredictionFault};
+use super::{Answered, Answerer, Dataset, EvalError, Fault, Item, Prediction};
 use crate::{RowFault, RowFile};
 
 /// Form of the rows.
@@ -149,9 +149,7 @@ fn row(item: &Item, answer: Result<Answered, Fault>, generate: bool) -> Predicti
         Ok(Answered { raw, likelihoods, landmarks_used }) => {
             Prediction { raw: generate.then_some(raw), likelihoods: likelihoods.map(rounded), landmarks_used, ..empty }
         }
-        Err(Fault { fault: PredictionFault { code, message }, .. }) => {
-            Prediction { error: Some(PredictionFault { code, message }), ..empty }
-        }
+        Err(Fault { fault, .. }) => Prediction { error: Some(fault), ..empty },
     }
 }
 
@@ -190,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::Task;
-    use crate::eval::Truth;
+    use crate::eval::{PredictionFault, Truth};
 
     /// Answers with the file's name; some names are trouble.
     struct Echo {

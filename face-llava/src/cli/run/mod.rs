@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_landmarks: bool,
     /// How the label is found: read out of the answer's words, or the likeliest of the closed set without writing any
-    /// (expression, deepfake; much faster)
+    /// (expression, deepfake; saves the time of the writing)
     #[arg(long, value_enum, default_value = "words")]
     scorer: ScorerName,
     /// Report the probability of each label (expression, deepfake); the default

@@ -59,7 +59,8 @@ impl Default for MiniRecipe {
 }
 
 impl MiniRecipe {
-    pub(super) fn tower(&self) -> TowerConfig {
+    /// Shape of the image tower.
+    pub fn tower(&self) -> TowerConfig {
         TowerConfig {
             width: self.width,
             layers: self.tower_layers,
@@ -74,7 +75,8 @@ impl MiniRecipe {
         }
     }
 
-    pub(super) fn config(&self) -> FaceLlavaConfig {
+    /// Shape of the whole.
+    pub fn config(&self) -> FaceLlavaConfig {
         let width = self.width;
         FaceLlavaConfig {
             llama: LlamaConfig {
