@@ -2,8 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
-use landmarks::{Linear, LinearConfig};
+use landmarks::quantized::Bits;
+use landmarks::weights::{
+    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
+};
+use landmarks::{Linear, LinearConfig, Linears};
 
 use crate::ops::linear;
 use crate::{Activation, Error};
@@ -57,6 +60,12 @@ pub fn projector_layers(kind: &str) -> Option<usize> {
     }
 }
 
+impl Linears for VisionProjector {
+    fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        self.layers.iter_mut().enumerate().map(|(i, layer)| (format!("layers.{i}"), layer))
+    }
+}
+
 impl VisionProjector {
     /// # Shapes
     /// - x `[B, N, D_tower]`
@@ -67,18 +76,27 @@ impl VisionProjector {
         self.layers.iter().enumerate().fold(x, step)
     }
 
-    /// Fills the projector from the published names under `prefix` (`model.mm_projector.`).
+    /// Fills the projector from the published names under `prefix` (`model.mm_projector.`); with `bits`, its weights are
+    /// rounded to them.
     ///
     /// # Errors
-    /// As [`load`].
-    pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+    /// As [`load_quantized`].
+    pub fn load(
+        self,
+        weights: &Weights,
+        prefix: &str,
+        options: &LoadOptions,
+        bits: Option<Bits>,
+    ) -> Result<(Self, LoadReport), Error> {
         let key = self.key(prefix);
-        Ok(load(self, weights, options, key)?)
+        Ok(load_quantized(self, weights, options, |_| bits, key)?)
     }
 
     /// All parameters under the published names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        collect(self, self.key(prefix))
+        let mut tensors = collect(self, self.key(prefix));
+        tensors.extend(collect_quantized(&mut self.clone(), self.key(prefix)));
+        tensors
     }
 
     fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {

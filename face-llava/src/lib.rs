@@ -41,6 +41,7 @@ mod media;
 mod model;
 mod model_dir;
 mod network;
+mod pruning;
 mod questions;
 mod row_file;
 mod score;

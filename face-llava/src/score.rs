@@ -81,6 +81,7 @@ impl<F: Fusion> Session<'_, F> {
     /// Log-probabilities of the token after the prompt, which is in the cache afterwards.
     fn prompt_logprobs(&mut self, prompt: &[Slot]) -> Result<Vec<f64>, Error> {
         let reused = self.rewind(prompt);
+        let reused = self.settle(prompt, reused);
         let (before, last) = prompt.split_at(prompt.len() - 1);
         // The last position runs alone whether or not the others were there: equal calls give equal bits.
         if reused < before.len() {

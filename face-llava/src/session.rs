@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::decoder::KvCache;
 use crate::generate::{Sampler, Sampling, Step, StopReason, logprobs};
 use crate::media::{FaceOptions, FrameFace, Media, ms};
+use crate::pruning::prune;
 use crate::slots::Slot;
 use crate::text::{StopStrings, Template, TextStream, Turn};
 use crate::{Error, FaceLlava};
@@ -31,6 +32,9 @@ pub struct SessionOptions {
     pub history: bool,
     /// Lay pictures into squares of the mean colour, as training does; the authors' inference does not.
     pub pad_to_square: bool,
+    /// Keep only that many patches of each picture or frame, those nearest to brows, nose, eyes and mouth; all where
+    /// nothing is said. Shortens the prompt, and changes answers.
+    pub visual_tokens: Option<usize>,
 }
 
 /// Milliseconds of each phase.
@@ -133,7 +137,17 @@ impl<'a, F: Fusion> Session<'a, F> {
             network.image_features(image_pixels(&square, size, device).unsqueeze(), landmarks)?
         };
         device.sync().map_err(|e| Error::Backend(e.to_string()))?;
-        let blocks = features.iter_dim(0).map(|block| block.squeeze_dim(0)).collect();
+        let blocks = features.iter_dim(0).map(|block| block.squeeze_dim(0));
+        let blocks = match (self.options.visual_tokens, &prepared.landmarks) {
+            (Some(keep), Some(sets)) => {
+                blocks.zip(sets).map(|(b, points)| prune(b, points, keep)).collect::<Result<_, _>>()?
+            }
+            (Some(keep), None) => {
+                let expected = "landmarks, which tell what to keep";
+                return Err(Error::Setting { name: "visual_tokens", value: keep as f64, expected });
+            }
+            (None, _) => blocks.collect(),
+        };
         let timings = Timings {
             decode: prepared.decode_ms,
             detect: prepared.detect_ms,
@@ -154,8 +168,7 @@ impl<'a, F: Fusion> Session<'a, F> {
     pub fn clear(&mut self) {
         self.media = None;
         self.turns.clear();
-        self.cache.truncate(0);
-        self.cached.clear();
+        self.forget_media();
     }
 
     /// Asks a question.
@@ -193,8 +206,9 @@ impl<'a, F: Fusion> Session<'a, F> {
         on_text: &mut impl FnMut(&str),
     ) -> Result<Answer, Error> {
         let (tokenizer, network) = (&self.model.tokenizer, &self.model.network);
-        let reused_tokens = self.rewind(slots);
         let start = Instant::now();
+        let reused_tokens = self.rewind(slots);
+        let settled = self.settle(slots, reused_tokens);
         let text_ids = |slots: &[Slot]| -> Vec<u32> {
             slots.iter().filter_map(|s| if let Slot::Text(id) = s { Some(*id) } else { None }).collect()
         };
@@ -202,7 +216,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         let mut sampler = Sampler::new(sampling);
         let mut stream = TextStream::new(tokenizer, StopStrings::new(sampling.stop.iter().cloned()));
         let (mut token_ids, mut steps, mut text) = (Vec::new(), Vec::new(), String::new());
-        let (mut pending, mut prefill) = (slots[reused_tokens..].to_vec(), 0.0);
+        let (mut pending, mut prefill) = (slots[settled..].to_vec(), 0.0);
         let mut said = |piece: String| {
             if !piece.is_empty() {
                 on_text(&piece);

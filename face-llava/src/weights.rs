@@ -45,15 +45,20 @@ pub(crate) struct TowerSource<'a> {
 
 fn decoder_key(path: &str) -> Key {
     Key::from(match path {
-        "embed_tokens" => "model.embed_tokens.weight".to_owned(),
         "lm_head.weight" => "lm_head.weight".to_owned(),
         path => format!("{MODEL}{path}"),
     })
 }
 
 impl Llama {
-    /// Fills the decoder from the hub's names; with `bits`, weights of linear layers are rounded to them, those of the
-    /// logits to 8 bits at least.
+    /// Bits of a linear layer, by its path, where the others have `bits`: rows of the embeddings and of the logits' weights
+    /// stand for single tokens and take little room.
+    pub fn bits(path: &str, bits: Bits) -> Bits {
+        if matches!(path, "embed_tokens" | "lm_head") { Bits::Int8 } else { bits }
+    }
+
+    /// Fills the decoder from the hub's names; with `bits`, weights of linear layers are rounded to them, embeddings and
+    /// the weights of the logits to 8 bits.
     ///
     /// # Errors
     /// As [`load_quantized`].
@@ -63,13 +68,13 @@ impl Llama {
         options: &LoadOptions,
         bits: Option<Bits>,
     ) -> Result<(Self, LoadReport), Error> {
-        let bits = |path: &str| if path == "lm_head" { bits.map(|_| Bits::Int8) } else { bits };
+        let bits = |path: &str| bits.map(|bits| Self::bits(path, bits));
         Ok(load_quantized(self, weights, options, bits, decoder_key)?)
     }
 }
 
 impl Network {
-    /// Fills every part; towers from where they are. With `bits`, the decoder's weights are rounded to them, the towers' to 8.
+    /// Fills every part; towers from where they are. With `bits`, the decoder's weights are rounded to them, the others' to 8.
     pub(crate) fn load(
         mut self,
         weights: &Weights,
@@ -79,24 +84,19 @@ impl Network {
         bits: Option<Bits>,
     ) -> Result<(Self, LoadReport), Error> {
         let mut report = LoadReport::default();
+        let eight = bits.map(|_| Bits::Int8);
         for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
             if let (Some(empty), Some(source)) = (tower.take(), source) {
-                let (filled, part) = empty.load_shared(
-                    source.weights,
-                    source.prefix,
-                    source.shared,
-                    options,
-                    bits.map(|_| Bits::Int8),
-                )?;
+                let (filled, part) = empty.load_shared(source.weights, source.prefix, source.shared, options, eight)?;
                 report.merge(part);
                 *tower = Some(filled);
             }
         }
-        let (projector, part) = self.projector.load(weights, PROJECTOR, options)?;
+        let (projector, part) = self.projector.load(weights, PROJECTOR, options, eight)?;
         report.merge(part);
         self.projector = projector;
         if let Some(fusion) = self.fusion.take() {
-            let (fusion, part) = fusion.load(weights, MODEL, options)?;
+            let (fusion, part) = fusion.load(weights, MODEL, options, eight)?;
             report.merge(part);
             self.fusion = Some(fusion);
         }

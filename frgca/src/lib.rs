@@ -27,6 +27,7 @@ mod weights;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use landmarks::{Linear, Linears};
 use serde::{Deserialize, Serialize};
 
 pub use attention::{CrossAttention, CrossAttentionConfig, Variant};
@@ -129,6 +130,21 @@ pub struct Frgca {
     /// The attention.
     pub attention: CrossAttention,
     landmark_token: bool,
+}
+
+impl Linears for Frgca {
+    fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        let Self { local, global, attention, .. } = self;
+        let projectors = std::iter::once(("local", local)).chain(global.iter_mut().map(|global| ("global", global)));
+        let layers = projectors.flat_map(|(name, projector)| {
+            let layers = projector.layers.iter_mut().enumerate();
+            layers.map(move |(i, layer)| (format!("{name}.layers.{i}"), layer))
+        });
+        let CrossAttention { q_proj, k_proj, v_proj, out_proj, linear_proj, .. } = attention;
+        let own = [("q_proj", q_proj), ("k_proj", k_proj), ("v_proj", v_proj), ("linear_proj", linear_proj)];
+        let own = own.into_iter().chain(out_proj.iter_mut().map(|layer| ("out_proj", layer)));
+        layers.chain(own.map(|(name, layer)| (format!("attention.{name}"), layer)))
+    }
 }
 
 impl Frgca {

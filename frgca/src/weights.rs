@@ -1,7 +1,10 @@
 //! The release's key names.
 
 use landmarks::Region;
-use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, load};
+use landmarks::quantized::Bits;
+use landmarks::weights::{
+    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
+};
 
 use crate::{Error, Frgca, ProjectorKind, Variant};
 
@@ -16,18 +19,26 @@ impl Frgca {
         weights.has_prefix(&format!("{prefix}{LOCAL}"))
     }
 
-    /// Fills the module from the release's names under `prefix`.
+    /// Fills the module from the release's names under `prefix`; with `bits`, weights whose shape allows are rounded to them.
     ///
     /// # Errors
     /// [`Error::Weights`].
-    pub fn load(self, weights: &Weights, prefix: &str, options: &LoadOptions) -> Result<(Self, LoadReport), Error> {
+    pub fn load(
+        self,
+        weights: &Weights,
+        prefix: &str,
+        options: &LoadOptions,
+        bits: Option<Bits>,
+    ) -> Result<(Self, LoadReport), Error> {
         let key = self.key(prefix);
-        Ok(load(self, weights, options, key)?)
+        Ok(load_quantized(self, weights, options, |_| bits, key)?)
     }
 
     /// All parameters under the release's names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        collect(self, self.key(prefix))
+        let mut tensors = collect(self, self.key(prefix));
+        tensors.extend(collect_quantized(&mut self.clone(), self.key(prefix)));
+        tensors
     }
 
     fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::quantized::Quantized;
 
@@ -103,19 +103,45 @@ impl Linear {
         let rows = dims[..D - 1].iter().product::<usize>();
         // Two axes throughout: with more, the backend would copy the transposed weight on every call.
         let input = input.reshape([rows, d_input]);
-        let mut output = match &self.quantized {
-            Some(weight) => weight.product(input.clone()),
-            None => product(input.clone(), self.weight.val()),
+        let addition = self
+            .lora
+            .as_ref()
+            .map(|LowRank { down, up, scale }| product(product(input.clone(), down.val()), up.val()) * *scale);
+        // A tensor that nobody else holds is read in place.
+        let output = match &self.quantized {
+            Some(weight) => weight.product(input),
+            None => product(input, self.weight.val()),
         };
-        if let Some(LowRank { down, up, scale }) = &self.lora {
-            output = output + product(product(input, down.val()), up.val()) * *scale;
-        }
+        let output = match addition {
+            Some(addition) => output + addition,
+            None => output,
+        };
         let output = match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),
             None => output,
         };
         dims[D - 1] = output.dims()[1];
         output.reshape(dims)
+    }
+
+    /// Rows of the weight, as embeddings are looked up.
+    ///
+    /// # Shapes
+    /// - output `[L, d_input]`
+    ///
+    /// # Panics
+    /// If there are not that many rows.
+    pub fn rows(&self, rows: &[u32]) -> Tensor<2> {
+        if let Some(weight) = &self.quantized {
+            let values: Vec<f32> = rows.iter().flat_map(|row| weight.row(*row as usize)).collect();
+            let data = TensorData::new(values, [rows.len(), weight.dims()[1]]);
+            return Tensor::from_data(data, &self.weight.val().device());
+        }
+        let weight = self.weight.val();
+        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let count = rows.len();
+        let device = weight.device();
+        weight.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
     }
 
     /// Puts a fresh addition onto the weight. Its `up` is zero: nothing changes until it is trained.

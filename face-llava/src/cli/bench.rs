@@ -5,11 +5,12 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::{Args, ValueEnum};
 use face_encoder::{TowerConfig, VisionProjectorConfig};
-use face_llava::decoder::LlamaConfig;
+use face_llava::decoder::{Llama, LlamaConfig, Tree};
 use face_llava::{FaceLlavaConfig, Network, Parts};
 use frgca::{FrgcaConfig, Variant};
 use landmarks::Linears;
 use landmarks::quantized::{Bits, Quantized};
+use serde_json::{Map, Value};
 
 use super::options::{BitsName, DeviceOption, ModelOptions};
 use super::{Failure, Outcome, busy, say};
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Runs of each part
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
+    /// One JSON object in place of the table
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     device: DeviceOption,
 }
@@ -91,8 +95,10 @@ impl Shape {
         let parts = Parts { image_tower: Some(tower), video_tower: None, landmarks: true };
         let mut network = config.init(&parts, device);
         if let Some(bits) = bits {
-            fill(&mut network.decoder, |path| if path == "lm_head" { Bits::Int8 } else { bits });
+            fill(&mut network.decoder, |path| Llama::bits(path, bits));
             network.image_tower.iter_mut().for_each(|tower| fill(tower, |_| Bits::Int8));
+            network.fusion.iter_mut().for_each(|fusion| fill(fusion, |_| Bits::Int8));
+            fill(&mut network.projector, |_| Bits::Int8);
         }
         network
     }
@@ -101,7 +107,9 @@ impl Shape {
 /// Random weights straight in few bits: their numbers in full would not fit into memory.
 fn fill(module: &mut impl Linears, bits: impl Fn(&str) -> Bits) {
     for (seed, (path, layer)) in module.linears_mut().enumerate() {
-        if let &[rows, columns] = &layer.weight.lazy_shape().to_vec()[..] {
+        if let &[rows, columns] = &layer.weight.lazy_shape().to_vec()[..]
+            && Quantized::fits(rows, columns)
+        {
             layer.quantize(Quantized::random(rows, columns, bits(&path), seed as u64));
         }
     }
@@ -119,64 +127,145 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         }
         None => arguments.model.load(&device)?.network,
     };
-    let loaded = start.elapsed().as_secs_f64();
-    say(format_args!("{:<34}{loaded:>10.2} s", "loading"))?;
-    let median = |what: &mut dyn FnMut()| {
-        // The first run of each shape makes room and chooses kernels.
-        what();
-        let mut times: Vec<f64> = (0..arguments.runs).map(|_| time(what)).collect();
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    let mut first = 0.0;
-    if let Some(tower) = &network.image_tower {
-        let (n, size) = (arguments.pictures as usize, tower.config().image_size);
-        let pixels = Tensor::<4>::random([n, 3, size, size], Distribution::Default, &device.device);
-        let landmarks = Tensor::<3>::random([n, 68, 2], Distribution::Default, &device.device);
-        let mut failed = None;
-        let seconds = median(&mut || match network.image_features(pixels.clone(), Some(landmarks.clone())) {
-            Ok(tokens) => wait(tokens.sum()),
-            Err(error) => failed = Some(error),
-        });
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        first += seconds / n as f64;
-        let name = format!("tower to visual tokens, {n} pictures");
-        say(format_args!("{name:<34}{:>10.1} ms{:>12.2} pictures/s", seconds * 1e3, n as f64 / seconds))?;
+    let mut table = Table { json: arguments.json.then(Map::new) };
+    table.seconds("load", "loading", start.elapsed().as_secs_f64(), None)?;
+    let picture = tower(arguments, &network, &device.device, &mut table)?;
+    decoder(arguments, &network.decoder, picture, &device.device, &mut table)?;
+    if let Some(peak) = peak() {
+        table.put("peak_mib", "peak memory", peak, "MiB", None)?;
     }
-    let decoder = &network.decoder;
+    table.finish()?;
+    Ok(Outcome::Done)
+}
+
+/// Seconds from one picture to its visual tokens; zero without a tower.
+fn tower(arguments: &Arguments, network: &Network, device: &Device, table: &mut Table) -> Result<f64, Failure> {
+    let Some(tower) = &network.image_tower else { return Ok(0.0) };
+    let (n, size) = (arguments.pictures as usize, tower.config().image_size);
+    let pixels = Tensor::<4>::random([n, 3, size, size], Distribution::Default, device);
+    let landmarks = Tensor::<3>::random([n, 68, 2], Distribution::Default, device);
+    let mut failed = None;
+    let seconds = arguments.median(&mut || match network.image_features(pixels.clone(), Some(landmarks.clone())) {
+        Ok(tokens) => wait(tokens.sum()),
+        Err(error) => failed = Some(error),
+    });
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let name = format!("tower to visual tokens, {n} pictures");
+    table.seconds("tower", &name, seconds, Some((n as f64, "pictures/s")))?;
+    Ok(seconds / n as f64)
+}
+
+/// Prompts and answers; `picture` are the seconds to a picture's visual tokens.
+fn decoder(
+    arguments: &Arguments,
+    decoder: &Llama,
+    picture: f64,
+    device: &Device,
+    table: &mut Table,
+) -> Result<(), Failure> {
     let (prompt, new, d) = (arguments.prompt as usize, arguments.new as usize, decoder.config().width);
-    if prompt + new > decoder.config().context {
+    let labels = labels();
+    if prompt + new.max(labels.len()) > decoder.config().context {
         return Err(Failure::Usage(format!("the model's context is {} positions", decoder.config().context)));
     }
-    let embeddings = Tensor::<3>::random([1, prompt, d], Distribution::Normal(0.0, 0.02), &device.device);
+    let embeddings = Tensor::<3>::random([1, prompt, d], Distribution::Normal(0.0, 0.02), device);
     let mut cache = decoder.cache(1);
     let last = |embeddings: Tensor<3>, cache: &mut _| {
         let hidden = decoder.forward(embeddings, cache, &[0]);
         let l = hidden.dims()[1];
         wait(decoder.logits(hidden.narrow(1, l - 1, 1)).sum());
     };
-    let seconds = median(&mut || {
+    let prefill = arguments.median(&mut || {
         cache.truncate(0);
         last(embeddings.clone(), &mut cache);
     });
-    first += seconds;
     let name = format!("prefill, {prompt} positions");
-    say(format_args!("{name:<34}{:>10.1} ms{:>12.2} tokens/s", seconds * 1e3, prompt as f64 / seconds))?;
-    say(format_args!("{:<34}{:>10.1} ms", "picture to first token", first * 1e3))?;
-    let seconds = median(&mut || {
+    table.seconds("prefill", &name, prefill, Some((prompt as f64, "tokens/s")))?;
+    table.seconds("first_token", "picture to first token", picture + prefill, None)?;
+    let decoding = arguments.median(&mut || {
         cache.truncate(prompt);
         (0..new).for_each(|i| last(decoder.embed(&[i as u32 + 3]).unsqueeze(), &mut cache));
     });
-    let name = format!("decoding, {new} tokens");
-    say(format_args!("{name:<34}{:>10.1} ms{:>12.2} tokens/s", seconds * 1e3, new as f64 / seconds))?;
-    let answer = first + seconds;
-    say(format_args!("{:<34}{:>10.1} ms{:>12.2} pictures/s", "picture to whole answer", answer * 1e3, 1.0 / answer))?;
-    if let Some(peak) = peak() {
-        say(format_args!("{:<34}{peak:>10.0} MiB", "peak memory"))?;
+    table.seconds("decoding", &format!("decoding, {new} tokens"), decoding, Some((new as f64, "tokens/s")))?;
+    let answer = picture + prefill + decoding;
+    table.seconds("answer", "picture to whole answer", answer, Some((1.0, "pictures/s")))?;
+    let choose = |cache: &mut _| {
+        let hidden = decoder.forward_tree(decoder.embed(labels.tokens()).unsqueeze(), cache, &labels);
+        wait(decoder.logits(hidden).sum());
+    };
+    let label = picture
+        + arguments.median(&mut || {
+            cache.truncate(0);
+            last(embeddings.clone(), &mut cache);
+            choose(&mut cache);
+        });
+    table.seconds("label", "picture to label by likelihood", label, Some((1.0, "pictures/s")))?;
+    // What a question adds is behind the picture.
+    let question = QUESTION.min(prompt / 2);
+    let four = picture
+        + arguments.median(&mut || {
+            cache.truncate(0);
+            for i in 0..4 {
+                let begin = if i == 0 { 0 } else { prompt - question };
+                cache.truncate(begin);
+                last(embeddings.clone().narrow(1, begin, prompt - begin), &mut cache);
+                choose(&mut cache);
+            }
+        });
+    let name = format!("four labels, {:.2} x faster than alone", 4.0 * label / four);
+    table.seconds("four_labels", &name, four, Some((4.0, "labels/s")))
+}
+
+/// Positions that a question takes behind the picture.
+const QUESTION: usize = 24;
+
+/// Seven labels of three tokens.
+fn labels() -> Tree {
+    let mut tree = Tree::default();
+    for label in 0..7 {
+        tree.insert([3, 10 + label, 20 + label]);
     }
-    Ok(Outcome::Done)
+    tree
+}
+
+/// Lines as they come, or one object at the end.
+struct Table {
+    json: Option<Map<String, Value>>,
+}
+
+impl Table {
+    fn put(&mut self, key: &str, name: &str, value: f64, unit: &str, rate: Option<String>) -> Result<(), Failure> {
+        match &mut self.json {
+            Some(json) => {
+                json.insert(key.into(), value.into());
+                Ok(())
+            }
+            None => say(format_args!("{name:<40}{value:>10.1} {unit:<4}{}", rate.unwrap_or_default())),
+        }
+    }
+
+    /// A time, and how many of something that is for each second.
+    fn seconds(&mut self, key: &str, name: &str, seconds: f64, of: Option<(f64, &str)>) -> Result<(), Failure> {
+        let rate = of.map(|(count, unit)| format!("{:>10.2} {unit}", count / seconds));
+        self.put(&format!("{key}_ms"), name, seconds * 1e3, "ms", rate)
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        self.json.map_or(Ok(()), |json| say(Value::from(json)))
+    }
+}
+
+impl Arguments {
+    /// Seconds of the middle run.
+    fn median(&self, what: &mut dyn FnMut()) -> f64 {
+        // The first run of each shape makes room and chooses kernels.
+        what();
+        let mut times: Vec<f64> = (0..self.runs).map(|_| time(what)).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    }
 }
 
 fn time(what: &mut dyn FnMut()) -> f64 {

@@ -27,6 +27,7 @@ pub mod source;
 mod split;
 mod stats;
 
+pub(crate) use annotate::capital;
 pub use annotate::{Annotator, AnnotatorFault, ChatOptions, Rater, Usage};
 pub use build::{
     AnnotatorChoice, BuildOptions, BuildReport, Faces, ItemFault, Progress, RaterChoice, Shard, build, build_with,

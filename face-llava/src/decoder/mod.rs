@@ -5,9 +5,9 @@ mod layer;
 mod rope;
 mod tree;
 
-use burn::module::{Initializer, Module, Param};
+use burn::module::Module;
 use burn::nn::{RmsNorm, RmsNormConfig};
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use face_encoder::ops::{linear, rms_norm};
 use landmarks::{Linear, LinearConfig, Linears};
 
@@ -80,7 +80,7 @@ impl LlamaConfig {
     /// The decoder without weights.
     pub fn init(&self, device: &Device) -> Llama {
         Llama {
-            embed_tokens: Initializer::Normal { mean: 0.0, std: 0.02 }.init([self.vocab, self.width], device),
+            embed_tokens: LinearConfig::without_bias(self.width, self.vocab).init(device),
             layers: (0..self.layers).map(|_| Layer::new(self, device)).collect(),
             norm: RmsNormConfig::new(self.width).with_epsilon(self.norm_eps).init(device),
             lm_head: LinearConfig::without_bias(self.width, self.vocab).init(device),
@@ -92,7 +92,8 @@ impl LlamaConfig {
 /// The decoder. It knows embeddings and ids, and nothing of text or pictures.
 #[derive(Module, Debug)]
 pub struct Llama {
-    embed_tokens: Param<Tensor<2>>,
+    /// Its rows are looked up.
+    embed_tokens: Linear,
     layers: Vec<Layer>,
     norm: RmsNorm,
     lm_head: Linear,
@@ -108,7 +109,7 @@ impl Llama {
 
     /// Type of the weights, and so of embeddings and hidden states.
     pub fn dtype(&self) -> DType {
-        self.embed_tokens.val().dtype()
+        self.norm.gamma.val().dtype()
     }
 
     /// Embeddings of tokens.
@@ -119,10 +120,7 @@ impl Llama {
     /// # Panics
     /// If an id lies outside the vocabulary.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let n = ids.len();
-        let device = self.embed_tokens.val().device();
-        self.embed_tokens.val().select(0, Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), &device))
+        self.embed_tokens.rows(ids).cast(self.dtype())
     }
 
     /// An empty cache for `batch` sequences.
@@ -207,7 +205,8 @@ impl Linears for Llama {
         let layers = self.layers.iter_mut().enumerate().flat_map(|(i, layer)| {
             layer.linears_mut().into_iter().map(move |(path, linear)| (format!("layers.{i}.{path}"), linear))
         });
-        layers.chain(std::iter::once(("lm_head".to_owned(), &mut self.lm_head)))
+        let ends = [("embed_tokens", &mut self.embed_tokens), ("lm_head", &mut self.lm_head)];
+        layers.chain(ends.map(|(path, linear)| (path.to_owned(), linear)))
     }
 }
 

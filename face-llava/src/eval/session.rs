@@ -34,6 +34,7 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
             "crop": faces.crop.or(model.config.face_crop).unwrap_or_default(),
             "landmarks": faces.landmarks != LandmarkSource::Without,
             "pad_to_square": options.pad_to_square,
+            "visual_tokens": options.visual_tokens,
         });
         Self { session: model.session(options), identity, generate }
     }

@@ -27,6 +27,8 @@ pub struct AnswerSettings {
     pub crop: CropRule,
     /// Whether pictures were laid into squares.
     pub pad_to_square: bool,
+    /// Patches kept of each picture or frame.
+    pub visual_tokens: Option<usize>,
 }
 
 /// A typed answer, with the text that it was read from.
@@ -84,6 +86,7 @@ impl<F: Fusion> Session<'_, F> {
                 face: options.faces.select,
                 crop,
                 pad_to_square: options.pad_to_square,
+                visual_tokens: options.visual_tokens,
             },
         })
     }

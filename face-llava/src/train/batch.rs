@@ -18,6 +18,8 @@ struct Layout {
     asked: Vec<i32>,
     /// Those next tokens.
     answers: Vec<Option<u32>>,
+    /// Which of them begins the answers of each sequence.
+    firsts: Vec<Option<usize>>,
     sequences: usize,
     length: usize,
 }
@@ -31,9 +33,10 @@ impl Layout {
             .flat_map(|e| e.tokens.iter().filter_map(|t| if let PromptToken::Text(id) = t { Some(*id) } else { None }))
             .collect();
         let (mut next_text, mut next_visual) = (0, text.len() as i32);
-        let (mut rows, mut asked, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut asked, mut answers, mut firsts) =
+            (Vec::new(), Vec::new(), Vec::<Option<u32>>::new(), Vec::new());
         for example in examples {
-            let begin = rows.len();
+            let (begin, first) = (rows.len(), answers.len());
             for (token, labelled) in example.tokens.iter().zip(&example.labelled) {
                 match token {
                     PromptToken::Text(id) => {
@@ -52,15 +55,16 @@ impl Layout {
                 }
             }
             rows.resize(begin + length, 0);
+            firsts.push((answers.len() > first).then_some(first));
         }
-        Self { text, rows, asked, answers, sequences: examples.len(), length }
+        Self { text, rows, asked, answers, firsts, sequences: examples.len(), length }
     }
 
     /// Summed cross-entropy of the answers.
     ///
     /// # Shapes
     /// - visual `[blocks, per_media, D]`, none for text alone
-    pub fn loss<F: Fusion>(&self, network: &Network<F>, visual: Option<Tensor<3>>) -> Loss {
+    pub fn loss<F: Fusion>(&self, network: &Network<F>, visual: Option<Tensor<3>>, margins: &[Margins]) -> Loss {
         let decoder = &network.decoder;
         let terms = self.answers.len();
         let mut table = decoder.embed(&self.text);
@@ -75,17 +79,47 @@ impl Layout {
         let embeddings = table.select(0, ints(&self.rows, &device)).reshape([self.sequences, self.length, d]);
         let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
         let logits = decoder.logits(hidden.select(0, ints(&self.asked, &device)));
+        let logits = match self.margins(margins, logits.dims()[1]) {
+            Some(values) => logits + Tensor::from_data(values, &device),
+            None => logits,
+        };
         Loss { sum: cross_entropy(logits, &self.answers), terms }
     }
+
+    /// What is added to the logits `[terms, V]`.
+    fn margins(&self, margins: &[Margins], vocabulary: usize) -> Option<TensorData> {
+        if margins.iter().all(Vec::is_empty) {
+            return None;
+        }
+        let mut values = vec![0.0_f32; self.answers.len() * vocabulary];
+        for (first, margins) in self.firsts.iter().zip(margins) {
+            let Some(first) = first else { continue };
+            margins.iter().for_each(|(token, margin)| values[first * vocabulary + *token as usize] = *margin);
+        }
+        Some(TensorData::new(values, [self.answers.len(), vocabulary]))
+    }
 }
+
+/// What is added to the logits of some tokens where an answer begins, while it is taught.
+pub(super) type Margins = Vec<(u32, f32)>;
 
 /// Summed cross-entropy of the answers in some examples (next-token prediction, labels on answers alone).
 ///
 /// # Shapes
 /// - visual `[blocks, N, D]`: visual tokens for each picture or frame of the examples, in order; none for text alone
 pub fn answer_loss<F: Fusion>(network: &Network<F>, examples: &[&Example], visual: Option<Tensor<3>>) -> Loss {
+    margined_loss(network, examples, visual, &[])
+}
+
+/// The same with margins for each example; none for none.
+pub(super) fn margined_loss<F: Fusion>(
+    network: &Network<F>,
+    examples: &[&Example],
+    visual: Option<Tensor<3>>,
+    margins: &[Margins],
+) -> Loss {
     let per_media = visual.as_ref().map_or(0, |v| v.dims()[1]);
-    Layout::new(examples, per_media).loss(network, visual)
+    Layout::new(examples, per_media).loss(network, visual, margins)
 }
 
 fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {

@@ -39,15 +39,17 @@ impl ModuleMapper for Initialise {
         let (path, leaf) = (self.path.join("."), self.path.last().map_or("", String::as_str));
         let count: usize = shape.iter().product();
         let ends_branch = ["out_proj.weight", "o_proj.weight", "fc2.weight", "down_proj.weight"];
+        let scaled = || {
+            let inputs = count / shape.first().copied().unwrap_or(1).max(1);
+            let gain = GAIN / (inputs.max(1) as f64).sqrt();
+            let ends = ends_branch.iter().any(|end| path.ends_with(end));
+            if ends { gain / (self.depth.max(1) as f64).sqrt() } else { gain }
+        };
         let deviation = match leaf {
             "gamma" | "beta" | "bias" | "up" => 0.0,
-            name if name.contains("embed") && name != "patch_embedding" => EMBEDDING,
-            _ => {
-                let inputs = count / shape.first().copied().unwrap_or(1).max(1);
-                let gain = GAIN / (inputs.max(1) as f64).sqrt();
-                let ends = ends_branch.iter().any(|end| path.ends_with(end));
-                if ends { gain / (self.depth.max(1) as f64).sqrt() } else { gain }
-            }
+            "patch_embedding" => scaled(),
+            _ if path.contains("embed") => EMBEDDING,
+            _ => scaled(),
         };
         let constant = if leaf == "gamma" { 1.0 } else { 0.0 };
         let mut rng = random(self.seed, INIT, fnv(&path));

@@ -1,6 +1,6 @@
 //! Learning to answer: the objective of both of the paper's stages and of LoRA.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -10,13 +10,13 @@ use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
 
 use super::augment::random;
-use super::batch::answer_loss;
+use super::batch::{Margins, margined_loss};
 use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
 use super::{Example, Loss, Objective, Position, TrainError};
 use crate::data::{LandmarksField, Record};
-use crate::text::{Template, Tokenizer};
-use crate::{Error, Network};
+use crate::text::{PromptToken, Template, Tokenizer};
+use crate::{Error, Network, Task};
 
 /// Purpose of the random numbers.
 const DROP_LANDMARKS: u64 = 3;
@@ -28,6 +28,9 @@ pub struct Course {
     pub template: Template,
     /// How an epoch goes through the records.
     pub sampling: Sampling,
+    /// `margin * ln(share of a label)` is added to the logit of the token that an expression's answer begins with, while it
+    /// is taught, so that rare labels get the wider margin (logit adjustment, arXiv 2007.07314). The authors have none: 0.
+    pub margin: f64,
     /// Examples that go through the network at once.
     pub micro_batch: usize,
     /// Longest input, visual tokens included; longer records are left out.
@@ -47,6 +50,8 @@ pub struct Instruction {
     /// Place of each example's media among the features'.
     media: Vec<Option<usize>>,
     weights: Option<(Vec<f64>, usize)>,
+    /// Those of each example: of expressions.
+    margins: Vec<Margins>,
     features: Arc<Features>,
     course: Course,
     device: Device,
@@ -124,6 +129,23 @@ fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<
     points.map_err(|e| TrainError::Record { id: record.id.clone(), what: e.to_string() }.into())
 }
 
+/// The margins of each record: those of expressions, by what their answers begin with.
+fn margins(records: &[&Record], examples: &[Example], margin: f64) -> Vec<Margins> {
+    let is_expression = |record: &Record| record.meta.as_ref().is_some_and(|meta| meta.task == Task::Expression);
+    let first = |example: &Example| {
+        let place = example.labelled.iter().position(|labelled| *labelled)?;
+        if let PromptToken::Text(id) = example.tokens[place] { Some(id) } else { None }
+    };
+    let mut counts: BTreeMap<u32, f64> = BTreeMap::new();
+    for (_, example) in records.iter().zip(examples).filter(|(record, _)| is_expression(record)) {
+        *counts.entry(first(example).unwrap_or_default()).or_default() += 1.0;
+    }
+    let all: f64 = counts.values().sum();
+    let adjusted = |(token, count): (&u32, &f64)| (*token, (margin * (count / all).ln()) as f32);
+    let values: Margins = if margin == 0.0 { Margins::new() } else { counts.iter().map(adjusted).collect() };
+    records.iter().map(|record| if is_expression(record) { values.clone() } else { Margins::new() }).collect()
+}
+
 impl Instruction {
     /// Tokenises records. `places` are those of [`media_of`]; `folder` is the run's, for the list of unusable records.
     ///
@@ -178,8 +200,9 @@ impl Instruction {
             Sampling::Shuffled => examples.len(),
         };
         let weights = course.sampling.weights(&used).map(|weights| (weights, draws));
+        let margins = margins(&used, &examples, course.margin);
         let device = device.clone().autodiff();
-        Ok(Self { examples, media, weights, features, course, device, bad: Mutex::new(bad) })
+        Ok(Self { examples, media, weights, margins, features, course, device, bad: Mutex::new(bad) })
     }
 
     /// The examples.
@@ -212,7 +235,7 @@ impl Objective for Instruction {
     }
 
     fn loss(&self, network: &Network, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
-        let (mut examples, mut seen) = (Vec::new(), Vec::new());
+        let (mut examples, mut seen, mut margins) = (Vec::new(), Vec::new(), Vec::new());
         for &item in items {
             match self.media[item].map(|place| self.features.get(place, at.epoch)) {
                 Some(Err(why)) => {
@@ -221,7 +244,7 @@ impl Objective for Instruction {
                 }
                 Some(Ok(features)) => {
                     let frames = self.examples[item].tokens.iter();
-                    let frames = frames.filter(|t| matches!(t, crate::text::PromptToken::Media(_))).count();
+                    let frames = frames.filter(|t| matches!(t, PromptToken::Media(_))).count();
                     if features.shape[0] != frames {
                         self.refuse(item, format!("{} frames, {frames} expected", features.shape[0]))?;
                         continue;
@@ -231,6 +254,7 @@ impl Objective for Instruction {
                 None => (),
             }
             examples.push(&self.examples[item]);
+            margins.push(self.margins[item].clone());
         }
         if examples.is_empty() {
             return Ok(None);
@@ -243,6 +267,6 @@ impl Objective for Instruction {
                 .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));
             visual = Some(network.visual_tokens(features, points.filter(|_| shown))?);
         }
-        Ok(Some(answer_loss(network, &examples, visual)))
+        Ok(Some(margined_loss(network, &examples, visual, &margins)))
     }
 }

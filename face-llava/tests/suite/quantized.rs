@@ -1,7 +1,7 @@
 //! Weights in few bits: how far answers move, and that nothing else changes.
 
 use burn::tensor::Tensor;
-use face_llava::{FaceLlava, LoadOptions};
+use face_llava::{FaceLlava, LoadOptions, Network};
 use landmarks::Linears;
 use landmarks::quantized::Bits;
 
@@ -36,17 +36,21 @@ fn logits_stay_near_and_a_cache_changes_nothing() {
 }
 
 #[test]
-fn every_linear_layer_of_decoder_and_towers_is_rounded() {
+fn every_linear_layer_is_rounded() {
     let mut model = rounded(Bits::Int4);
     assert_eq!(model.report.weights, self::model().report.weights, "the same tensors are read");
     let mut seen = Vec::new();
     for (path, layer) in model.network.decoder.linears_mut() {
         let weight = layer.quantized.as_ref().unwrap();
-        assert_eq!(weight.bits(), if path == "lm_head" { Bits::Int8 } else { Bits::Int4 });
+        let ends = ["embed_tokens", "lm_head"].contains(&path.as_str());
+        assert_eq!(weight.bits(), if ends { Bits::Int8 } else { Bits::Int4 });
         seen.push(path);
     }
-    assert_eq!(seen.len(), 2 * 7 + 1);
-    for (path, layer) in model.network.image_tower.as_mut().unwrap().linears_mut() {
+    assert_eq!(seen.len(), 2 * 7 + 2);
+    let Network { image_tower, projector, fusion, .. } = &mut model.network;
+    let tower = image_tower.as_mut().unwrap().linears_mut();
+    let others = projector.linears_mut().chain(fusion.as_mut().unwrap().linears_mut());
+    for (path, layer) in tower.chain(others) {
         let fits = landmarks::quantized::Quantized::fits;
         let weight = layer.quantized.as_ref();
         let shape = weight.map_or_else(|| layer.weight.val().dims(), |w| w.dims());

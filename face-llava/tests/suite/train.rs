@@ -194,6 +194,7 @@ fn course() -> Course {
     Course {
         template: Template::Inference,
         sampling: Sampling::Shuffled,
+        margin: 0.0,
         micro_batch: 4,
         max_length: 600,
         landmark_dropout: 0.0,
@@ -208,6 +209,32 @@ fn lessons(records: &[Record], folder: &Path) -> (Result<Instruction, Error>, Ne
     let (media, places) = media_of(records, Path::new("")).unwrap();
     let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
     (Instruction::new(records, &places, features, &tokenizer, course(), folder, &cpu()), network)
+}
+
+#[test]
+fn rare_expressions_get_the_wider_margin() {
+    let folder = tempfile::tempdir().unwrap();
+    let label = |i: usize| if i < 3 { "neutral" } else { "anger" };
+    let answer = |i: usize| if i < 3 { "Neutral." } else { "Anger." };
+    let records: Vec<Record> = (0..4)
+        .map(|i| {
+            let meta = json!({"task": "expression", "labels": [label(i)], "origin": "human", "source_id": "s"});
+            Record { meta: Some(serde_json::from_value(meta).unwrap()), ..record(&i.to_string(), answer(i), &crop()) }
+        })
+        .collect();
+    let loss = |margin: f64, item: usize| {
+        let FaceLlava { mut network, tokenizer, .. } = model();
+        let (media, places) = media_of(&records, Path::new("")).unwrap();
+        let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
+        let course = Course { margin, ..course() };
+        let lessons = Instruction::new(&records, &places, features, &tokenizer, course, folder.path(), &cpu()).unwrap();
+        let at = Position { epoch: 0, batch: 0 };
+        values(lessons.loss(&network, &[item], at).unwrap().unwrap().sum)[0]
+    };
+    // One picture, one question: what both answers begin with has the same probabilities, so all that is left of the
+    // softmax is the difference of the margins.
+    let (neutral, anger) = (loss(0.5, 0) - loss(0.0, 0), loss(0.5, 3) - loss(0.0, 3));
+    assert!((anger - neutral - 0.5 * 3.0_f32.ln()).abs() < 1e-3, "{neutral} {anger}");
 }
 
 fn learn(

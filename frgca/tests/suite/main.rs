@@ -36,7 +36,7 @@ fn assert_close<const D: usize>(ours: Tensor<D>, reference: Tensor<D>) {
 
 fn released(fixture: &Weights, variant: Variant) -> Frgca {
     let module = FrgcaConfig::new(32, variant).init(&device());
-    let (module, report) = module.load(fixture, "model.", &LoadOptions::default()).unwrap();
+    let (module, report) = module.load(fixture, "model.", &LoadOptions::default(), None).unwrap();
     assert!(report.all_zero.is_empty());
     module
 }

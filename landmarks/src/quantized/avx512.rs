@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
-use super::input::Input;
+use super::input::{self, Input};
 use super::layout::{GROUP, QUAD, SCALES, TILE, group_bytes};
 use super::{Bits, Quantized};
 
@@ -19,6 +19,20 @@ pub(super) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vnni")
+}
+
+/// Rounds one row of an input: the plain code, compiled for wide vectors.
+///
+/// # Panics
+/// On a processor without the instructions.
+pub(super) fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn wide(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
+        input::round(values, codes, scales, corrections, bits);
+    }
+    assert!(available());
+    // SAFETY: the processor was asked.
+    unsafe { wide(values, codes, scales, corrections, bits) }
 }
 
 /// 16 results for each row of the input.

@@ -17,10 +17,20 @@ pub(super) struct Input {
     pub columns: usize,
 }
 
-/// One row.
-fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
-    for (g, (values, codes)) in values.chunks(GROUP).zip(codes.chunks_mut(GROUP)).enumerate() {
-        let largest = values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
+/// Rounds one row: codes, scales, corrections.
+pub(super) type Round = fn(&[f32], &mut [i8], &mut [f32], &mut [i32], Bits);
+
+/// One row, without asking the processor for anything.
+#[inline(always)]
+pub(super) fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
+    let groups = values.as_chunks::<GROUP>().0.iter().zip(codes.as_chunks_mut::<GROUP>().0);
+    for (g, (values, codes)) in groups.enumerate() {
+        // Sixteen at a time: a maximum does not depend on the order.
+        let mut most = [0.0_f32; 16];
+        for values in values.as_chunks::<16>().0 {
+            most.iter_mut().zip(values).for_each(|(most, value)| *most = most.max(value.abs()));
+        }
+        let largest = most.into_iter().fold(0.0_f32, f32::max);
         let scale = largest / 127.0;
         let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         let mut sum = 0;
@@ -34,7 +44,7 @@ fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut
 }
 
 impl Input {
-    pub fn new(values: &[f32], columns: usize, bits: Bits) -> Self {
+    pub fn new(values: &[f32], columns: usize, bits: Bits, round: Round) -> Self {
         let groups = columns / GROUP;
         let rows = values.len() / columns;
         let mut input = Self {

@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod columns;
 mod input;
 mod layout;
 mod plain;
@@ -21,7 +22,8 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use input::Input;
+use columns::Columns;
+use input::{Input, Round};
 use layout::{GROUP, SCALES, TILE, group_bytes};
 
 /// Multiplications that are not worth a second thread.
@@ -56,8 +58,17 @@ pub struct Quantized {
     bytes: Vec<u8>,
 }
 
-/// A product of one tile: 16 results for each row of the input, row after row.
-type Kernel = fn(&Quantized, usize, &Input, &mut [f32]);
+/// How a product is computed.
+#[derive(Clone, Copy)]
+struct Kernel {
+    /// Rounds a row of the input.
+    round: Round,
+    /// One tile: 16 results for each row of the input, row after row.
+    tile: fn(&Quantized, usize, &Input, &mut [f32]),
+}
+
+/// On any processor.
+const PLAIN: Kernel = Kernel { round: input::round, tile: plain::tile };
 
 impl Quantized {
     /// Whether a weight of this shape can be packed: whole tiles of 16 rows, whole groups of 32 columns.
@@ -175,18 +186,23 @@ impl Quantized {
     /// The rounded values, row after row.
     pub fn values(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.rows * self.columns];
-        values.par_chunks_mut(TILE * self.columns).enumerate().for_each(|(t, values)| {
-            for (g, group) in self.tile(t).chunks(group_bytes(self.bits)).enumerate() {
-                for row in 0..TILE {
-                    let (scale, codes) = layout::get(group, row, self.bits);
-                    let start = row * self.columns + g * GROUP;
-                    for (value, code) in values[start..start + GROUP].iter_mut().zip(codes) {
-                        *value = scale.to_f32() * f32::from(code);
-                    }
-                }
-            }
-        });
+        let rows = values.par_chunks_mut(self.columns).enumerate();
+        rows.for_each(|(row, values)| values.copy_from_slice(&self.row(row)));
         values
+    }
+
+    /// The rounded values of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let groups = self.tile(row / TILE).chunks(group_bytes(self.bits));
+        let values = groups.flat_map(|group| {
+            let (scale, codes) = layout::get(group, row % TILE, self.bits);
+            codes.map(|code| scale.to_f32() * f32::from(code))
+        });
+        values.collect()
     }
 
     /// Whether all values are finite.
@@ -211,25 +227,23 @@ impl Quantized {
     /// `x Wᵀ` for rows of `columns` values each; gives rows of `rows` values.
     fn multiply(&self, x: &[f32], kernel: Kernel) -> Vec<f32> {
         let n = x.len() / self.columns;
-        let input = Input::new(x, self.columns, self.bits);
-        let mut tiles = vec![0.0; n * self.rows];
-        let one = |(t, out): (usize, &mut [f32])| kernel(self, t, &input, out);
-        if n * self.rows * self.columns < SMALL {
-            tiles.chunks_mut(n * TILE).enumerate().for_each(one);
-        } else {
-            tiles.par_chunks_mut(n * TILE).enumerate().for_each(one);
-        }
-        if n == 1 {
-            return tiles;
-        }
-        // From tile after tile to row after row.
+        let input = Input::new(x, self.columns, self.bits, kernel.round);
         let mut out = vec![0.0; n * self.rows];
-        out.par_chunks_mut(self.rows).enumerate().for_each(|(row, out)| {
-            for (t, out) in out.chunks_mut(TILE).enumerate() {
-                let start = (t * n + row) * TILE;
-                out.copy_from_slice(&tiles[start..start + TILE]);
-            }
-        });
+        let tiles = self.rows / TILE;
+        let columns = Columns::new(&mut out, tiles);
+        let one = |results: &mut Vec<f32>, t: usize| {
+            (kernel.tile)(self, t, &input, results);
+            columns.put(t, results);
+        };
+        let results = || vec![0.0; n * TILE];
+        if n * self.rows * self.columns < SMALL {
+            (0..tiles).fold(results(), |mut results, t| {
+                one(&mut results, t);
+                results
+            });
+        } else {
+            (0..tiles).into_par_iter().for_each_init(results, one);
+        }
         out
     }
 }
@@ -238,9 +252,9 @@ impl Quantized {
 fn kernel() -> Kernel {
     #[cfg(target_arch = "x86_64")]
     if avx512::available() {
-        return avx512::tile;
+        return Kernel { round: avx512::round, tile: avx512::tile };
     }
-    plain::tile
+    PLAIN
 }
 
 #[cfg(test)]
@@ -276,7 +290,7 @@ mod tests {
                     };
                     (0..n * rows).map(dot).collect()
                 };
-                let plain = packed.multiply(&x, plain::tile);
+                let plain = packed.multiply(&x, PLAIN);
                 // The input is rounded too.
                 assert!(relative(&plain, &exact(&packed.values())) < 0.012);
                 assert!(relative(&plain, &exact(&w)) < whole + 0.012);
@@ -291,7 +305,7 @@ mod tests {
             for (w, x) in [(1e4, 1e3), (-1e4, 1e3), (-1e4, -1e3), (0.0, 1.0), (1.0, 0.0), (6e4, 1.0)] {
                 let packed = Quantized::new(&[w; 16 * 64], 16, 64, bits);
                 let y = packed.multiply(&[x; 64 * 2], kernel());
-                assert_eq!(y, packed.multiply(&[x; 64 * 2], plain::tile));
+                assert_eq!(y, packed.multiply(&[x; 64 * 2], PLAIN));
                 assert!(y.iter().all(|y| (y - w * x * 64.0).abs() <= (w * x * 64.0).abs() * 0.01), "{w} {x} {}", y[0]);
             }
         }

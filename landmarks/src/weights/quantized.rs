@@ -55,11 +55,12 @@ fn ready(
     [rows, columns]: [usize; 2],
     report: &mut LoadReport,
 ) -> Result<(), Error> {
-    let Some(bits) = Bits::of(&info.shape, [rows, columns]) else {
+    let (part, parts) = key.part.unwrap_or((0, 1));
+    let Some(bits) = Bits::of(&info.shape, [rows * parts, columns]) else {
         return Err(Error::TensorShape {
             path: weights.path().into(),
             name: key.name.clone(),
-            expected: vec![rows, columns],
+            expected: vec![rows * parts, columns],
             found: info.shape.clone(),
         });
     };
@@ -67,7 +68,10 @@ fn ready(
     report.parameters += rows * columns;
     weights.mark_used(&key.name);
     let bytes = if options.headers_only { None } else { Some(weights.read_bytes(&key.name)?) };
-    match bytes.and_then(|bytes| Quantized::from_bytes(bytes, rows, columns, bits)) {
+    let own = |bytes: Vec<u8>| {
+        if parts == 1 { bytes } else { bytes.chunks(bytes.len() / parts).nth(part).unwrap_or_default().to_vec() }
+    };
+    match bytes.and_then(|bytes| Quantized::from_bytes(own(bytes), rows, columns, bits)) {
         Some(weight) if !options.allow_nonfinite && !weight.is_finite() => {
             Err(Error::NonFiniteWeight { name: key.name.clone(), index: 0 })
         }

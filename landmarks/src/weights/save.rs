@@ -46,13 +46,22 @@ pub fn collect<M: Module>(module: &M, key: impl Fn(&str) -> Key) -> NamedTensors
 /// The weights of linear layers that are kept in few bits, each as bytes `[rows, bytes of a row]` (see
 /// [`crate::quantized`]), under the names that `key` gives them.
 pub fn collect_quantized<M: Linears>(module: &mut M, key: impl Fn(&str) -> Key) -> NamedTensors {
-    let layers = module.linears_mut().filter_map(|(path, layer)| {
-        let weight = layer.quantized.as_ref()?;
-        let rows = weight.dims()[0];
-        let bytes = TensorData::new(weight.bytes().to_vec(), [rows, weight.bytes().len() / rows]);
-        Some((key(&format!("{path}.weight")).name, bytes))
-    });
-    layers.collect()
+    // Parts of one tensor, in order: 16 rows lie together, so rows of bytes follow each other as the rows do.
+    let mut parts: BTreeMap<String, BTreeMap<usize, (usize, Vec<u8>)>> = BTreeMap::new();
+    for (path, layer) in module.linears_mut() {
+        if let Some(weight) = &layer.quantized {
+            let Key { name, part } = key(&format!("{path}.weight"));
+            let part = part.map_or(0, |(i, _)| i);
+            parts.entry(name).or_default().insert(part, (weight.dims()[0], weight.bytes().to_vec()));
+        }
+    }
+    let whole = |parts: BTreeMap<usize, (usize, Vec<u8>)>| {
+        let (rows, bytes): (Vec<usize>, Vec<Vec<u8>>) = parts.into_values().unzip();
+        let (rows, bytes) = (rows.iter().sum::<usize>(), bytes.concat());
+        let width = bytes.len() / rows;
+        TensorData::new(bytes, [rows, width])
+    };
+    parts.into_iter().map(|(name, parts)| (name, whole(parts))).collect()
 }
 
 struct Collector<F> {

@@ -103,6 +103,7 @@ impl Arguments {
             faces: FaceOptions { detect, crop, landmarks, ..FaceOptions::default() },
             history: false,
             pad_to_square: self.input.pad,
+            visual_tokens: self.input.visual_tokens(),
         })
     }
 

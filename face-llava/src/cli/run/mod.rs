@@ -156,6 +156,7 @@ impl Arguments {
             faces: FaceOptions { detect, select, crop, landmarks },
             history: false,
             pad_to_square: self.input.pad,
+            visual_tokens: self.input.visual_tokens(),
         })
     }
 
@@ -177,6 +178,7 @@ impl Arguments {
             "crop": options.faces.crop,
             "landmarks": !self.no_landmarks,
             "pad_to_square": options.pad_to_square,
+            "visual_tokens": options.visual_tokens,
             "scores": self.scores(),
             "scorer": if self.scorer == ScorerName::Words { "words" } else { "likelihood" },
             "lenient": self.lenient,

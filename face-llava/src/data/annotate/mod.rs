@@ -24,6 +24,7 @@ pub(crate) use http::quote;
 pub use offline::Offline;
 pub use replay::Replay;
 pub use usage::{Priced, Usage};
+pub(crate) use words::capital;
 
 use image::RgbImage;
 use landmarks::UnitLandmarks;

@@ -51,7 +51,7 @@ pub(super) fn light(light: &Light) -> &'static str {
 }
 
 /// First letter in upper case.
-pub(super) fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -48,7 +48,7 @@ impl Default for MiniRecipe {
             width: 160,
             tower_layers: 4,
             decoder_layers: 3,
-            tower_epochs: 30,
+            tower_epochs: 40,
             records: 12_000,
             epochs: [3, 1, 3],
             versions: 3,
@@ -161,8 +161,8 @@ impl MiniRecipe {
         ]);
         Course {
             template: Template::Inference,
-            // What is rare comes more often at the end, when the decoder can speak.
-            sampling: Sampling::Balanced { alpha: [0.75, 0.75, 1.0][step], tasks, records: self.records },
+            sampling: Sampling::Balanced { alpha: 0.75, tasks, records: self.records },
+            margin: 0.4,
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.

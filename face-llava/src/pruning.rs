@@ -1,0 +1,66 @@
+//! Fewer visual tokens: the patches that the face's geometry favours.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use frgca::PatchGrid;
+use landmarks::UnitLandmarks;
+
+use crate::Error;
+
+/// The first point that is not of the jaw: brows, nose, eyes and mouth follow.
+const INNER: usize = 17;
+
+/// Keeps the `keep` patches whose centres lie nearest to a point of brows, nose, eyes or mouth, in their order, and the
+/// class token where there is one.
+///
+/// # Shapes
+/// - features `[N, D]`
+/// - output `[keep, D]`, one more with a class token; all where there are no more
+///
+/// # Errors
+/// [`Error::Fusion`] where the tokens are no grid of patches.
+pub(crate) fn prune(features: Tensor<2>, points: &UnitLandmarks, keep: usize) -> Result<Tensor<2>, Error> {
+    let tokens = features.dims()[0];
+    let rows = kept(points, PatchGrid::of(tokens)?, keep);
+    if rows.len() == tokens {
+        return Ok(features);
+    }
+    let (count, device) = (rows.len(), features.device());
+    let rows: Vec<i32> = rows.into_iter().map(|row| row as i32).collect();
+    Ok(features.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)))
+}
+
+/// The tokens to keep, ascending.
+fn kept(points: &UnitLandmarks, grid: PatchGrid, keep: usize) -> Vec<usize> {
+    let side = grid.side;
+    let centre = |i: usize| (i as f32 + 0.5) / side as f32;
+    let distance = |patch: &usize| {
+        let (x, y) = (centre(patch % side), centre(patch / side));
+        let inner = points.iter().skip(INNER).map(|p| (p.x - x).powi(2) + (p.y - y).powi(2));
+        inner.fold(f32::INFINITY, f32::min)
+    };
+    let mut patches: Vec<usize> = (0..side * side).collect();
+    patches.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+    patches.truncate(keep);
+    patches.sort_unstable();
+    let first = usize::from(grid.class_token);
+    (0..first).chain(patches.into_iter().map(|patch| patch + first)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use landmarks::UnitPoint;
+
+    use super::*;
+
+    #[test]
+    fn patches_around_the_inner_face_stay_in_their_order() {
+        // The jaw at the top left, everything else in the patch of the third row and second column.
+        let point = |i| if i < INNER { UnitPoint::new(0.05, 0.05) } else { UnitPoint::new(0.375, 0.625) };
+        let points = UnitLandmarks::try_from((0..68).map(point).collect::<Vec<_>>()).unwrap();
+        let plain = PatchGrid { side: 4, class_token: false };
+        assert_eq!(kept(&points, plain, 1), [9]);
+        assert_eq!(kept(&points, plain, 5), [5, 8, 9, 10, 13]);
+        assert_eq!(kept(&points, plain, 99), (0..16).collect::<Vec<_>>());
+        assert_eq!(kept(&points, PatchGrid { side: 4, class_token: true }, 1), [0, 10]);
+    }
+}
