@@ -8,6 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use face_encoder::{TowerConfig, image_pixels};
 use frgca::{FrgcaConfig, Fusion, Variant};
 use image::imageops::{FilterType, resize};
+use landmarks::quantized::{Bits, Quantized};
 use landmarks::{DetectorOptions, FaceFinder};
 
 fn picture() -> image::RgbImage {
@@ -38,5 +39,19 @@ fn fusion(c: &mut Criterion) {
     c.bench_function("frgca_simple_1024", |b| b.iter(|| frgca.fuse(features.clone(), landmarks.clone()).unwrap()));
 }
 
-criterion_group! { name = parts; config = Criterion::default().sample_size(20); targets = faces, encoder, fusion }
+/// A layer of a 7B decoder; eight of them in turn, so that the weights come from memory.
+fn few_bits(c: &mut Criterion) {
+    let (rows, columns) = (11_008, 4096);
+    for bits in [Bits::Int4, Bits::Int8] {
+        let weights: Vec<Quantized> = (0..8).map(|seed| Quantized::random(rows, columns, bits, seed)).collect();
+        let mut weights = weights.iter().cycle();
+        for n in [1, 64, 313] {
+            let x = Tensor::<2>::random([n, columns], Distribution::Default, &Device::flex());
+            let name = format!("{bits:?}_{columns}_to_{rows}_by_{n}");
+            c.bench_function(&name, |b| b.iter(|| weights.next().unwrap().product(x.clone())));
+        }
+    }
+}
+
+criterion_group! { name = parts; config = Criterion::default().sample_size(20); targets = faces, encoder, fusion, few_bits }
 criterion_main!(parts);

@@ -111,24 +111,30 @@ def main():
         [ROOT / "target/release/tower", WEIGHTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
     print("face-encoder:", ours.stdout.readline().strip())
+    print("face-encoder:", ours.stdout.readline().strip())
     weights = {k.removeprefix("vision_model."): v for k, v in load_file(WEIGHTS / "model.safetensors").items()}
     pixels = torch.randn(1, 3, 224, 224)
-    mine, theirs = [], []
+    times = {"f32": [], "int8": [], "PyTorch": []}
+
+    def compute(which):
+        ours.stdin.write(f"{which}\n")
+        ours.stdin.flush()
+        return float(ours.stdout.readline().split()[0])
+
     with torch.inference_mode():
         for run in range(runs + 2):
-            ours.stdin.write("\n")
-            ours.stdin.flush()
-            a = float(ours.stdout.readline().split()[0])
+            row = {which: compute(which) for which in ("f32", "int8")}
             start = time.perf_counter()
             forward(weights, pixels)
-            b = (time.perf_counter() - start) * 1000
+            row["PyTorch"] = (time.perf_counter() - start) * 1000
             if run >= 2:  # the first runs warm up
-                mine.append(a)
-                theirs.append(b)
+                for which, value in row.items():
+                    times[which].append(value)
     ours.stdin.close()
-    a, b = statistics.median(mine), statistics.median(theirs)
+    middle = {which: statistics.median(values) for which, values in times.items()}
     print(f"PyTorch {torch.__version__}, {threads} threads, medians of {runs} interleaved runs")
-    print(f"face-encoder {a:.0f} ms, PyTorch {b:.0f} ms: {a / b:.2f} times")
+    for which, value in middle.items():
+        print(f"{which}: {value:.0f} ms, {value / middle['PyTorch']:.2f} times PyTorch's")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! The full-size ViT-L/14 tower with random weights: load time and peak memory, then one forward pass a line.
 //!
-//! `tower make DIR` writes its weights; `tower time DIR N [DEVICE]` loads them and runs N times, each run when a line
-//! comes in on stdin, so that a script can interleave it with another program.
+//! `tower DIR [DEVICE]` loads the weights in DIR, in full and in 8 bits, and computes once for each line on stdin (`f32` or
+//! `int8`), so that a script can interleave it with another program.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::BufRead;
@@ -10,6 +10,7 @@ use std::time::Instant;
 use burn::tensor::{Distribution, Tensor};
 use face_encoder::TowerConfig;
 use face_llava::open_device;
+use landmarks::quantized::Bits;
 use landmarks::weights::{LoadOptions, Weights};
 
 /// Peak resident memory of this process, MiB.
@@ -35,8 +36,14 @@ fn main() {
         peak() - before,
         (peak() - before) / loaded
     );
+    let (prefix, options) = ("vision_model.", LoadOptions::default());
+    let eight = config.init(&device).load_shared(&weights, prefix, prefix, &options, Some(Bits::Int8)).expect("load").0;
+    let seen = [&tower, &eight].map(|tower| tower.images(pixels.clone()).into_data().iter::<f32>().collect::<Vec<_>>());
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let cosine = dot(&seen[0], &seen[1]) / (dot(&seen[0], &seen[0]) * dot(&seen[1], &seen[1])).sqrt();
+    println!("in 8 bits: cosine {cosine:.6} with f32");
     for line in std::io::stdin().lock().lines() {
-        line.unwrap();
+        let tower = if line.unwrap().trim() == "int8" { &eight } else { &tower };
         let start = Instant::now();
         let out = tower.images(pixels.clone()).into_data();
         println!("{:.1} {}", start.elapsed().as_secs_f64() * 1000.0, out.shape());

@@ -57,7 +57,7 @@ pub use config::FaceLlavaConfig;
 pub use device::{NamedDevice, available, built_in, open_device, quietly};
 pub use error::Error;
 pub use generate::{Sampling, Step, StopReason, TokenLogprob};
-pub use media::{FaceOptions, FrameFace, LandmarkSource, Media, Pixels};
+pub use media::{FaceOptions, FrameFace, LandmarkSource, Media, Pixels, Prepared};
 pub use model::{FaceLlava, LoadOptions, ModelReport};
 pub use model_dir::{ModelDir, TowerFolders};
 pub use network::{Network, Parts};

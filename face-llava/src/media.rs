@@ -134,16 +134,17 @@ pub struct FrameFace {
     pub of: usize,
 }
 
-/// Crops and landmarks, ready for the network.
+/// The face of a picture or clip, found, cropped and aligned: ready for a session
+/// ([`FaceLlava::prepare`](crate::FaceLlava::prepare)).
 #[derive(Clone, Debug)]
-pub(crate) struct Prepared {
-    pub crops: Vec<RgbImage>,
-    pub landmarks: Option<Vec<UnitLandmarks>>,
-    pub faces: Vec<FrameFace>,
-    pub is_video: bool,
-    pub decode_ms: f64,
-    pub detect_ms: f64,
-    pub landmarks_ms: f64,
+pub struct Prepared {
+    pub(crate) crops: Vec<RgbImage>,
+    pub(crate) landmarks: Option<Vec<UnitLandmarks>>,
+    pub(crate) faces: Vec<FrameFace>,
+    pub(crate) is_video: bool,
+    pub(crate) decode_ms: f64,
+    pub(crate) detect_ms: f64,
+    pub(crate) landmarks_ms: f64,
 }
 
 /// Milliseconds since.

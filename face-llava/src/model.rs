@@ -6,9 +6,9 @@ use landmarks::FaceFinder;
 use landmarks::quantized::Bits;
 use landmarks::weights::{LoadOptions as WeightOptions, LoadReport};
 
+use crate::media::{FaceOptions, Media, Prepared};
 use crate::session::{Session, SessionOptions};
 use crate::text::Tokenizer;
-use crate::weights::unexpected;
 use crate::{Error, FaceLlavaConfig, ModelDir, Network};
 
 /// How to load.
@@ -59,11 +59,9 @@ impl FaceLlava {
         let config = dir.config.clone();
         let tokenizer = dir.tokenizer()?;
         let parts = dir.parts();
-        let image = dir.image_tower.as_ref().map(|t| t.source(&dir.weights));
-        let video = dir.video_tower.as_ref().map(|t| t.source(&dir.weights));
         let network = config.init(&parts, device);
-        let (network, weights) = network.load(&dir.weights, image, video, &options.weights, options.quantize)?;
-        let unused = unexpected(&dir.weights);
+        let (network, weights) = network.load(dir.sources(), &options.weights, options.quantize)?;
+        let unused = dir.unused();
         if options.strict && !unused.is_empty() {
             let names = unused.iter().take(20).cloned().collect();
             return Err(Error::UnusedTensors { count: unused.len(), names });
@@ -84,6 +82,14 @@ impl<F: Fusion> FaceLlava<F> {
     pub fn with_fusion<G: Fusion>(self, fusion: Option<G>) -> FaceLlava<G> {
         let Self { network, tokenizer, finder, config, report, device } = self;
         FaceLlava { network: network.with_fusion(fusion), tokenizer, finder, config, report, device }
+    }
+
+    /// Finds, crops and aligns the face of a picture or clip. Threads may do so side by side while a session answers.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`], [`Error::LandmarkFrames`].
+    pub fn prepare(&self, media: &Media, faces: &FaceOptions) -> Result<Prepared, Error> {
+        media.prepare(&self.finder, faces, self.network.fusion.is_some(), self.config.face_crop)
     }
 
     /// A conversation about one picture or clip at a time. Sessions share the model and nothing else.

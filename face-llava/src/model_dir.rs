@@ -11,7 +11,7 @@ use landmarks::weights::{LoadOptions, LoadReport, Weights};
 
 use crate::network::Parts;
 use crate::text::Tokenizer;
-use crate::weights::{IMAGE_TOWER, LANGUAGEBIND, TowerSource, VIDEO_TOWER, unexpected};
+use crate::weights::{IMAGE_TOWER, LANGUAGEBIND, Sources, TowerSource, VIDEO_TOWER, is_of_decoder, unexpected};
 use crate::{Error, FaceLlavaConfig};
 
 /// A tokenizer.json holds a few MiB.
@@ -97,6 +97,8 @@ pub struct ModelDir {
     pub(crate) weights: Weights,
     pub(crate) image_tower: Option<TowerFiles>,
     pub(crate) video_tower: Option<TowerFiles>,
+    /// A GGUF file in place of the checkpoint's decoder.
+    pub(crate) decoder: Option<Weights>,
     /// tokenizer.json, where the model lies in the program itself.
     tokenizer: Option<&'static [u8]>,
 }
@@ -130,8 +132,18 @@ impl ModelDir {
             path: path.into(),
             config,
             weights,
+            decoder: None,
             tokenizer: None,
         })
+    }
+
+    /// The same model with its decoder from a GGUF file, as llama.cpp's users have it (Q4_0, Q8_0, Q4_K, Q6_K, F16, BF16,
+    /// F32). Its shape is that of config.json.
+    ///
+    /// # Errors
+    /// [`Error::Landmarks`] for the file.
+    pub fn with_decoder(self, file: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self { decoder: Some(Weights::open(file)?), ..self })
     }
 
     /// The small trained model inside this program, for trying everything out: docs/model-card.md says what it can do.
@@ -150,6 +162,7 @@ impl ModelDir {
             image_tower: tower(Kind::Image, include_str!("../weights/mini/LanguageBind_Image/config.json"))?,
             video_tower: tower(Kind::Video, include_str!("../weights/mini/LanguageBind_Video_merge/config.json"))?,
             config,
+            decoder: None,
             tokenizer: Some(include_bytes!("../weights/mini/tokenizer.json")),
         })
     }
@@ -286,14 +299,24 @@ impl ModelDir {
     /// As [`crate::FaceLlava::load`], for weights.
     pub fn check(&self, device: &Device) -> Result<LoadReport, Error> {
         let options = LoadOptions { headers_only: true, ..LoadOptions::default() };
-        let image = self.image_tower.as_ref().map(|t| t.source(&self.weights));
-        let video = self.video_tower.as_ref().map(|t| t.source(&self.weights));
-        let network = self.config.init(&self.parts(), device);
-        Ok(network.load(&self.weights, image, video, &options, None)?.1)
+        Ok(self.config.init(&self.parts(), device).load(self.sources(), &options, None)?.1)
+    }
+
+    pub(crate) fn sources(&self) -> Sources<'_> {
+        Sources {
+            checkpoint: &self.weights,
+            image: self.image_tower.as_ref().map(|t| t.source(&self.weights)),
+            video: self.video_tower.as_ref().map(|t| t.source(&self.weights)),
+            decoder: self.decoder.as_ref(),
+        }
     }
 
     /// Tensors of the checkpoint that nothing has used so far.
     pub fn unused(&self) -> Vec<String> {
-        unexpected(&self.weights)
+        let mut unused = unexpected(&self.weights);
+        if self.decoder.is_some() {
+            unused.retain(|name| !is_of_decoder(name));
+        }
+        unused
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::decoder::KvCache;
 use crate::generate::{Sampler, Sampling, Step, StopReason, logprobs};
-use crate::media::{FaceOptions, FrameFace, Media, ms};
+use crate::media::{FaceOptions, FrameFace, Media, Prepared, ms};
 use crate::pruning::prune;
 use crate::slots::Slot;
 use crate::text::{StopStrings, Template, TextStream, Turn};
@@ -106,6 +106,11 @@ impl<'a, F: Fusion> Session<'a, F> {
         Self { model, options, media: None, turns: Vec::new(), cache, cached: Vec::new() }
     }
 
+    /// The model that it asks.
+    pub fn model(&self) -> &'a FaceLlava<F> {
+        self.model
+    }
+
     /// The settings; changes hold from the next question or media on.
     pub fn options_mut(&mut self) -> &mut SessionOptions {
         &mut self.options
@@ -114,16 +119,20 @@ impl<'a, F: Fusion> Session<'a, F> {
     /// Finds, crops and aligns the face and encodes it. The conversation starts afresh.
     ///
     /// # Errors
-    /// [`Error::NoFace`], [`Error::NoTower`], [`Error::LandmarkFrames`], [`Error::Fusion`].
+    /// As [`FaceLlava::prepare`] and [`Session::set_prepared`].
     pub fn set_media(&mut self, media: &Media) -> Result<&[FrameFace], Error> {
         self.clear();
+        let prepared = self.model.prepare(media, &self.options.faces)?;
+        self.set_prepared(prepared)
+    }
+
+    /// The same with what [`FaceLlava::prepare`] made of it.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`], [`Error::Fusion`], [`Error::Setting`].
+    pub fn set_prepared(&mut self, prepared: Prepared) -> Result<&[FrameFace], Error> {
+        self.clear();
         let network = &self.model.network;
-        let prepared = media.prepare(
-            &self.model.finder,
-            &self.options.faces,
-            network.fusion.is_some(),
-            self.model.config.face_crop,
-        )?;
         let (start, device) = (Instant::now(), &self.model.device);
         let landmarks = prepared.landmarks.as_deref().map(|sets| landmark_tensor(sets, device));
         let landmarks_used = landmarks.is_some();

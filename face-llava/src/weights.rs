@@ -73,16 +73,25 @@ impl Llama {
     }
 }
 
+/// Where the weights of a model are.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    pub checkpoint: &'a Weights,
+    pub image: Option<TowerSource<'a>>,
+    pub video: Option<TowerSource<'a>>,
+    /// A GGUF file in place of the checkpoint's decoder.
+    pub decoder: Option<&'a Weights>,
+}
+
 impl Network {
-    /// Fills every part; towers from where they are. With `bits`, the decoder's weights are rounded to them, the others' to 8.
+    /// Fills every part from where it is. With `bits`, the decoder's weights are rounded to them, the others' to 8.
     pub(crate) fn load(
         mut self,
-        weights: &Weights,
-        image: Option<TowerSource<'_>>,
-        video: Option<TowerSource<'_>>,
+        sources: Sources<'_>,
         options: &LoadOptions,
         bits: Option<Bits>,
     ) -> Result<(Self, LoadReport), Error> {
+        let Sources { checkpoint: weights, image, video, decoder } = sources;
         let mut report = LoadReport::default();
         let eight = bits.map(|_| Bits::Int8);
         for (tower, source) in [(&mut self.image_tower, image), (&mut self.video_tower, video)] {
@@ -100,7 +109,10 @@ impl Network {
             report.merge(part);
             self.fusion = Some(fusion);
         }
-        let (decoder, part) = self.decoder.load(weights, options, bits)?;
+        let (decoder, part) = match decoder {
+            Some(file) => self.decoder.load_gguf(file, options, bits)?,
+            None => self.decoder.load(weights, options, bits)?,
+        };
         report.merge(part);
         self.decoder = decoder;
         Ok((self, report))
@@ -130,6 +142,11 @@ impl Network {
     }
 }
 
+/// Whether a name of a checkpoint is one of the decoder's.
+pub(crate) fn is_of_decoder(name: &str) -> bool {
+    ["model.layers.", "model.embed_tokens.", "model.norm.", "lm_head."].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Tensors that nobody read and nobody was expected to leave.
 pub(crate) fn unexpected(weights: &Weights) -> Vec<String> {
     let towers_elsewhere = |name: &String| name.starts_with(IMAGE_TOWER) || name.starts_with(VIDEO_TOWER);
@@ -150,7 +167,7 @@ pub(crate) fn digest_of(weights: &Weights) -> Result<String, Error> {
         digest.update(name.as_bytes());
         match weights.info(name).map(|info| info.dtype) {
             // Weights in few bits.
-            Some(Dtype::Other(1)) => digest.update(weights.read_bytes(name)?),
+            Some(Dtype::Other(1) | Dtype::Blocks(_)) => digest.update(weights.read_bytes(name)?),
             // Other integers, such as position ids, are no weights.
             Some(Dtype::Other(_)) => {}
             _ => {

@@ -144,6 +144,23 @@ impl Linear {
         weight.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
     }
 
+    /// Puts the rows of the weight into another order: row `i` becomes what row `rows[i]` was.
+    ///
+    /// # Panics
+    /// If there is no such row, or the layer has a bias or an addition, which would have to follow.
+    pub fn reorder(&mut self, rows: &[usize]) {
+        assert!(self.bias.is_none() && self.lora.is_none(), "a plain weight");
+        if let Some(weight) = &self.quantized {
+            self.quantized = Some(Arc::new(weight.rows(rows)));
+            return;
+        }
+        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        self.weight = self.weight.clone().map(|weight| {
+            let (count, device) = (rows.len(), weight.device());
+            weight.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
+        });
+    }
+
     /// Puts a fresh addition onto the weight. Its `up` is zero: nothing changes until it is trained.
     pub fn add_low_rank(&mut self, rank: usize, scale: f64) {
         let (weight, [d_output, d_input]) = (self.weight.val(), self.weight.val().dims());

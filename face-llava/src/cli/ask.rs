@@ -7,7 +7,7 @@ use face_llava::{Answer, NamedDevice, SessionOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::options::{AskOptions, DeviceOption, ModelOptions};
+use super::options::{AskOptions, BitsName, DeviceOption, ModelOptions};
 use super::{Failure, Outcome, busy, complain, look, say, tell};
 
 #[derive(Args)]
@@ -75,7 +75,10 @@ fn settings(options: &SessionOptions, arguments: &Arguments, device: &NamedDevic
         "face": options.faces.select,
         "crop": options.faces.crop,
         "pad_to_square": options.pad_to_square,
-        "dtype": "f32",
+        "visual_tokens": options.visual_tokens,
+        "dtype": arguments.model.precision.name(),
+        "quantize": arguments.model.quantize.map(BitsName::bits),
+        "decoder": arguments.model.decoder,
         "device": device.name,
         "version": env!("CARGO_PKG_VERSION"),
     })

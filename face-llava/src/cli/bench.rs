@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use clap::{Args, ValueEnum};
 use face_encoder::{TowerConfig, VisionProjectorConfig};
 use face_llava::decoder::{Llama, LlamaConfig, Tree};
@@ -12,7 +13,7 @@ use landmarks::Linears;
 use landmarks::quantized::{Bits, Quantized};
 use serde_json::{Map, Value};
 
-use super::options::{BitsName, DeviceOption, ModelOptions};
+use super::options::{BitsName, DeviceOption, ModelOptions, Precision};
 use super::{Failure, Outcome, busy, say};
 
 #[derive(Args)]
@@ -115,6 +116,15 @@ fn fill(module: &mut impl Linears, bits: impl Fn(&str) -> Bits) {
     }
 }
 
+/// Casts every parameter.
+struct Cast(FloatDType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(self.0))
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let device = arguments.device.open()?;
     let start = Instant::now();
@@ -122,6 +132,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Some(shape) => {
             let bar = busy("making weights");
             let network = shape.network(arguments.model.quantize.map(BitsName::bits), &device.device);
+            let network = match arguments.model.precision {
+                Precision::F32 => network,
+                narrow => network.map(&mut Cast(narrow.into())),
+            };
             bar.finish_and_clear();
             network
         }
@@ -170,7 +184,7 @@ fn decoder(
     if prompt + new.max(labels.len()) > decoder.config().context {
         return Err(Failure::Usage(format!("the model's context is {} positions", decoder.config().context)));
     }
-    let embeddings = Tensor::<3>::random([1, prompt, d], Distribution::Normal(0.0, 0.02), device);
+    let embeddings = Tensor::<3>::random([1, prompt, d], Distribution::Normal(0.0, 0.02), device).cast(decoder.dtype());
     let mut cache = decoder.cache(1);
     let last = |embeddings: Tensor<3>, cache: &mut _| {
         let hidden = decoder.forward(embeddings, cache, &[0]);

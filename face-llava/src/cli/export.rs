@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use face_llava::train::{Description, export, load_adapter, merge};
 use face_llava::{ModelDir, Network};
 
-use super::options::{DeviceOption, ModelOptions};
+use super::options::{DeviceOption, ModelOptions, Precision};
 use super::{Failure, Outcome, busy, say};
 
 #[derive(Args)]
@@ -45,24 +45,7 @@ struct OutOptions {
     out: PathBuf,
     /// Type of the weights
     #[arg(long, value_enum, default_value = "f16")]
-    dtype: Dtype,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Dtype {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl From<Dtype> for FloatDType {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::F32 => Self::F32,
-            Dtype::F16 => Self::F16,
-            Dtype::Bf16 => Self::BF16,
-        }
-    }
+    dtype: Precision,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {

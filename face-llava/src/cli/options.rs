@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::FloatDType;
 use clap::{Args, ValueEnum};
 use face_llava::text::Template;
 use face_llava::{
@@ -46,6 +47,9 @@ pub(crate) struct ModelOptions {
     /// LanguageBind_Video_merge folder to take the video tower from
     #[arg(long, value_name = "DIR")]
     pub video_tower: Option<PathBuf>,
+    /// GGUF file, as llama.cpp has it, to take the language model's weights from
+    #[arg(long, value_name = "FILE.gguf", requires = "model")]
+    pub decoder: Option<PathBuf>,
     /// Refuse a checkpoint with tensors that nothing uses
     #[arg(long)]
     pub strict: bool,
@@ -55,6 +59,37 @@ pub(crate) struct ModelOptions {
     /// Round weights as they are read, to take less memory and time on the CPU: int8 changes answers rarely, int4 sometimes
     #[arg(long, value_name = "BITS")]
     pub quantize: Option<BitsName>,
+    /// Type of the numbers that are computed with; f16 and bf16 are for GPUs, where they take half the memory
+    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
+    pub precision: Precision,
+}
+
+/// Types of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Precision {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl From<Precision> for FloatDType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F16 => Self::F16,
+            Precision::Bf16 => Self::BF16,
+        }
+    }
 }
 
 /// Bits of a weight.
@@ -77,7 +112,13 @@ impl ModelOptions {
     pub fn open(&self) -> Result<ModelDir, Failure> {
         let towers = TowerFolders { image: self.image_tower.clone(), video: self.video_tower.clone() };
         match &self.model {
-            Some(folder) => Ok(ModelDir::open_with(folder, &towers)?),
+            Some(folder) => {
+                let dir = ModelDir::open_with(folder, &towers)?;
+                Ok(match &self.decoder {
+                    Some(file) => dir.with_decoder(file)?,
+                    None => dir,
+                })
+            }
             None if towers != TowerFolders::default() => {
                 Err(Failure::Usage("--image-tower and --video-tower go with --model".into()))
             }
@@ -97,7 +138,11 @@ impl ModelOptions {
 
     /// The same where the folder is open already.
     pub fn load_from(&self, dir: &ModelDir, device: &NamedDevice) -> Result<FaceLlava, Failure> {
-        let weights = WeightOptions { allow_nonfinite: self.allow_nonfinite, ..WeightOptions::default() };
+        let weights = WeightOptions {
+            allow_nonfinite: self.allow_nonfinite,
+            dtype: self.precision.into(),
+            ..WeightOptions::default()
+        };
         let options = LoadOptions { weights, strict: self.strict, quantize: self.quantize.map(BitsName::bits) };
         let bar = busy("loading the model");
         let model = FaceLlava::load(dir, &options, &device.device);

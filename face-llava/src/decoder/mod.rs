@@ -1,6 +1,7 @@
 //! The Llama decoder: RMS norm, rotary positions, grouped-query attention, SwiGLU.
 
 mod cache;
+mod gguf;
 mod layer;
 mod rope;
 mod tree;

@@ -88,5 +88,8 @@ pub fn model_identity(dir: &ModelDir) -> Result<Value, Error> {
             identity[tower] = digest_of(weights)?.into();
         }
     }
+    if let Some(decoder) = &dir.decoder {
+        identity["decoder_sha256"] = digest_of(decoder)?.into();
+    }
     Ok(identity)
 }

@@ -22,6 +22,7 @@ mod eval_layouts;
 mod eval_run;
 #[cfg(feature = "eval")]
 mod eval_scores;
+mod gguf;
 #[cfg(feature = "train")]
 mod gradients;
 mod labels;

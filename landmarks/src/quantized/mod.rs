@@ -191,6 +191,20 @@ impl Quantized {
         values
     }
 
+    /// The weight that has these rows of this one, in their order.
+    ///
+    /// # Panics
+    /// If there is no such row, or their number does not fit.
+    pub fn rows(&self, rows: &[usize]) -> Self {
+        let groups = rows.iter().flat_map(|&row| {
+            assert!(row < self.rows, "row {row} of {}", self.rows);
+            self.tile(row / TILE)
+                .chunks(group_bytes(self.bits))
+                .map(move |group| layout::get(group, row % TILE, self.bits))
+        });
+        Self::from_groups(groups, rows.len(), self.columns, self.bits)
+    }
+
     /// The rounded values of one row.
     ///
     /// # Panics

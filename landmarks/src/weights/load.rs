@@ -278,7 +278,7 @@ impl Weights {
     /// [`Error::MissingTensors`], [`Error::Io`].
     pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
         let info = self.info(name).ok_or_else(|| missing(self, vec![name.to_owned()]))?;
-        let mut bytes = vec![0; info.elements() * info.dtype.size()];
+        let mut bytes = vec![0; info.bytes()];
         self.files[self.index[name]].source.read_at(info.start, &mut bytes)?;
         Ok(bytes)
     }
@@ -292,15 +292,18 @@ impl Weights {
         count: usize,
         mut f: impl FnMut(&[f32]),
     ) -> Result<(), Error> {
-        let convert: fn(&[u8], &mut Vec<f32>) = match info.dtype {
-            Dtype::F64 => |b, out| out.extend(b.as_chunks().0.iter().map(|c| f64::from_le_bytes(*c) as f32)),
-            Dtype::F32 => |b, out| out.extend(b.as_chunks().0.iter().map(|c| f32::from_le_bytes(*c))),
-            Dtype::F16 => |b, out| out.extend(b.as_chunks().0.iter().map(|c| f16::from_le_bytes(*c).to_f32())),
-            Dtype::BF16 => |b, out| out.extend(b.as_chunks().0.iter().map(|c| bf16::from_le_bytes(*c).to_f32())),
+        let convert: &dyn Fn(&[u8], &mut Vec<f32>) = match info.dtype {
+            Dtype::F64 => &|b, out| out.extend(b.as_chunks().0.iter().map(|c| f64::from_le_bytes(*c) as f32)),
+            Dtype::F32 => &|b, out| out.extend(b.as_chunks().0.iter().map(|c| f32::from_le_bytes(*c))),
+            Dtype::F16 => &|b, out| out.extend(b.as_chunks().0.iter().map(|c| f16::from_le_bytes(*c).to_f32())),
+            Dtype::BF16 => &|b, out| out.extend(b.as_chunks().0.iter().map(|c| bf16::from_le_bytes(*c).to_f32())),
+            Dtype::Blocks(blocks) => {
+                &move |b, out| b.chunks(blocks.unit().1).for_each(|block| blocks.unpack(block, out))
+            }
             Dtype::Other(_) => return Err(Error::TensorDtype { name: name.to_owned() }),
         };
         let file = &self.files[self.index[name]];
-        let size = info.dtype.size();
+        let (unit, size) = info.dtype.unit();
         let mut values = Vec::with_capacity(count.min(BLOCK));
         if let Some(strides) = &info.strides {
             // A transposed view: rare and small, read whole and gathered.
@@ -318,12 +321,13 @@ impl Weights {
             f(&values);
             return Ok(());
         }
-        let mut raw = vec![0; count.min(BLOCK) * size];
+        // Parts of a tensor are whole rows, and rows whole blocks, as `BLOCK` is.
+        let mut raw = vec![0; count.min(BLOCK) / unit * size];
         let mut at = first;
         while at < first + count {
             let n = (first + count - at).min(BLOCK);
-            let raw = &mut raw[..n * size];
-            file.source.read_at(info.start + (at * size) as u64, raw)?;
+            let raw = &mut raw[..n / unit * size];
+            file.source.read_at(info.start + (at / unit * size) as u64, raw)?;
             values.clear();
             convert(raw, &mut values);
             f(&values);

@@ -1,10 +1,13 @@
 //! Reading weights from files that nobody vouches for.
 //!
-//! [`Weights`] is a set of named tensors from one file or a sharded folder, in safetensors or PyTorch's pickled format.
+//! [`Weights`] is a set of named tensors from one file or a sharded folder, in safetensors,
+//! PyTorch's pickled format or llama.cpp's GGUF.
 //! Opening reads headers only; [`load`] fills a burn module tensor by tensor, so that memory peaks at the module plus
 //! one block of a tensor. Nothing is executed, nothing is allocated before its size is checked, and a file that ends
 //! early is refused rather than filled with zeros.
 
+mod blocks;
+mod gguf;
 mod load;
 mod pickle;
 mod quantized;
@@ -19,6 +22,7 @@ use std::sync::Mutex;
 
 use crate::Error;
 
+pub use blocks::Blocks;
 pub use load::{Key, LoadOptions, LoadReport, load};
 pub use quantized::load_quantized;
 pub use save::{NamedTensors, collect, collect_quantized, write};
@@ -38,18 +42,21 @@ pub enum Dtype {
     F16,
     /// bfloat16.
     BF16,
+    /// GGML's blocks of few bits.
+    Blocks(Blocks),
     /// Any integer or boolean type of this many bytes: loaded only where weights are kept in few bits.
     Other(usize),
 }
 
 impl Dtype {
-    /// Bytes of an element.
-    pub const fn size(self) -> usize {
+    /// How many values are stored together, in how many bytes: one by one but for blocks.
+    pub const fn unit(self) -> (usize, usize) {
         match self {
-            Self::F64 => 8,
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
-            Self::Other(n) => n,
+            Self::F64 => (1, 8),
+            Self::F32 => (1, 4),
+            Self::F16 | Self::BF16 => (1, 2),
+            Self::Blocks(blocks) => blocks.unit(),
+            Self::Other(n) => (1, n),
         }
     }
 }
@@ -71,6 +78,12 @@ impl TensorInfo {
     /// Number of elements.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Number of bytes in the file.
+    fn bytes(&self) -> usize {
+        let (values, bytes) = self.dtype.unit();
+        self.elements() / values * bytes
     }
 }
 
@@ -108,6 +121,16 @@ pub enum WeightsFault {
         promised: u64,
         /// Length of the file.
         bytes: u64,
+    },
+    /// A type of blocks that is not read.
+    #[error(
+        "{name:?} has GGML's type {kind}; F32, F16, BF16, Q4_0, Q8_0, Q4_K and Q6_K can be read: quantize it again"
+    )]
+    Ggml {
+        /// Name of the tensor.
+        name: String,
+        /// Number of the type.
+        kind: u32,
     },
     /// Not weights at all.
     #[error("{0}")]
@@ -161,6 +184,7 @@ impl TensorFile {
             h if is_html(h) => Err(WeightsFault::NotWeights(
                 "this is a web page, not weights: the download needs a login or another address",
             )),
+            h if h.starts_with(gguf::MAGIC) => gguf::read(&source),
             h if h.starts_with(b"PK\x03\x04") => torch::read_zip(&source),
             [0x80, 0x02, 0x8a, 0x0a, ..] => torch::read_legacy(&source),
             _ => safetensors::read(&source),
@@ -185,9 +209,9 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens a `.safetensors`, `.bin`, `.pth` or `.pth.tar` file, or a folder with one such file or a sharded set
+    /// Opens a `.safetensors`, `.bin`, `.pth`, `.pth.tar` or `.gguf` file, or a folder with one such file or a sharded set
     /// (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format. There is no
-    /// checksum in either format: a flipped bit that leaves a value finite is not noticed.
+    /// checksum in these formats: a flipped bit that leaves a value finite is not noticed.
     ///
     /// # Errors
     /// [`Error::Weights`] with the file and the fault, [`Error::Io`], [`Error::NotAFile`].

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{FloatDType, Tensor};
 
 use super::load::read;
-use super::{Dtype, Key, LoadOptions, LoadReport, TensorInfo, Weights, load};
+use super::{Blocks, Dtype, Key, LoadOptions, LoadReport, TensorInfo, Weights, load};
 use crate::Error;
 use crate::linear::{Linear, Linears};
 use crate::quantized::{Bits, Quantized};
@@ -32,7 +32,17 @@ pub fn load_quantized<M: Module + Linears>(
         let dims = [rows, columns];
         if info.dtype == Dtype::Other(1) {
             ready(layer, weights, options, &key, info, dims, &mut report)?;
-        } else if let Some(bits) = bits(&path).filter(|_| !options.headers_only && Quantized::fits(rows, columns)) {
+        } else if let (Dtype::Blocks(blocks @ (Blocks::Q4_0 | Blocks::Q8_0)), true, None) =
+            (info.dtype, Quantized::fits(rows, columns) && !options.headers_only && info.shape == shape, key.part)
+        {
+            let weight = from_blocks(weights, &key.name, blocks, dims)?;
+            take(layer, Some(weight), options, &key)?;
+            report.tensors += 1;
+            report.parameters += rows * columns;
+            weights.mark_used(&key.name);
+        } else if let Some(bits) =
+            bits(&path).or(in_blocks(info)).filter(|_| !options.headers_only && Quantized::fits(rows, columns))
+        {
             let full = LoadOptions { dtype: FloatDType::F32, ..*options };
             if let Some(data) = read(weights, &full, &key, info, &shape, &mut report)? {
                 let values = data.as_slice::<f32>().unwrap_or_default();
@@ -43,6 +53,37 @@ pub fn load_quantized<M: Module + Linears>(
     let (module, rest) = load(module, weights, options, key)?;
     report.merge(rest);
     Ok((module, report))
+}
+
+/// Blocks of 256 values do not fit ours: they are rounded again, to 8 bits unless fewer are asked for.
+fn in_blocks(info: &TensorInfo) -> Option<Bits> {
+    matches!(info.dtype, Dtype::Blocks(_)).then_some(Bits::Int8)
+}
+
+/// Simple blocks are ours in another order.
+fn from_blocks(weights: &Weights, name: &str, blocks: Blocks, [rows, columns]: [usize; 2]) -> Result<Quantized, Error> {
+    let bytes = weights.read_bytes(name)?;
+    let groups = bytes.chunks(blocks.unit().1).filter_map(|block| blocks.codes(block));
+    let bits = if blocks == Blocks::Q4_0 { Bits::Int4 } else { Bits::Int8 };
+    Ok(Quantized::from_groups(groups, rows, columns, bits))
+}
+
+/// Puts a weight in few bits into a layer; none where only headers are wanted.
+fn take(layer: &mut Linear, weight: Option<Quantized>, options: &LoadOptions, key: &Key) -> Result<(), Error> {
+    match weight {
+        Some(weight) if !options.allow_nonfinite && !weight.is_finite() => {
+            Err(Error::NonFiniteWeight { name: key.name.clone(), index: 0 })
+        }
+        Some(weight) => {
+            layer.quantize(weight);
+            Ok(())
+        }
+        None => {
+            // `load` has nothing to look for.
+            layer.weight = Param::from_tensor(Tensor::empty([0, 0], &layer.weight.lazy_device()));
+            Ok(())
+        }
+    }
 }
 
 /// Takes a weight that is in few bits already.
@@ -71,18 +112,5 @@ fn ready(
     let own = |bytes: Vec<u8>| {
         if parts == 1 { bytes } else { bytes.chunks(bytes.len() / parts).nth(part).unwrap_or_default().to_vec() }
     };
-    match bytes.and_then(|bytes| Quantized::from_bytes(own(bytes), rows, columns, bits)) {
-        Some(weight) if !options.allow_nonfinite && !weight.is_finite() => {
-            Err(Error::NonFiniteWeight { name: key.name.clone(), index: 0 })
-        }
-        Some(weight) => {
-            layer.quantize(weight);
-            Ok(())
-        }
-        None => {
-            // Headers only: `load` has nothing to look for.
-            layer.weight = Param::from_tensor(Tensor::empty([0, 0], &layer.weight.lazy_device()));
-            Ok(())
-        }
-    }
+    take(layer, bytes.and_then(|bytes| Quantized::from_bytes(own(bytes), rows, columns, bits)), options, key)
 }

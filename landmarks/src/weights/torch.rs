@@ -66,7 +66,7 @@ pub(super) fn read_legacy(source: &Source) -> Result<Tensors, WeightsFault> {
     let keys = next()?.strings().ok_or(WeightsFault::Rule("the list of storages is missing"))?;
     let declared: HashMap<&str, (u64, u64)> = tensors
         .iter()
-        .map(|(_, t)| (t.storage.key.as_str(), (t.storage.elements, t.storage.dtype.size() as u64)))
+        .map(|(_, t)| (t.storage.key.as_str(), (t.storage.elements, t.storage.dtype.unit().1 as u64)))
         .collect();
     let (mut storages, mut position) = (Storages::new(), at as u64);
     for key in keys {
@@ -96,7 +96,7 @@ pub(super) fn read_legacy(source: &Source) -> Result<Tensors, WeightsFault> {
 fn bind(tensors: Vec<(String, Tensor)>, storages: &Storages) -> Result<Tensors, WeightsFault> {
     let mut bound = Tensors::new();
     for (name, t) in tensors {
-        let size = t.storage.dtype.size() as u64;
+        let size = t.storage.dtype.unit().1 as u64;
         let &(start, found) = storages.get(&t.storage.key).unwrap_or(&(0, 0));
         let last = t
             .shape

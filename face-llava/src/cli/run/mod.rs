@@ -7,14 +7,18 @@ mod row_file;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use face_llava::{Error, FaceOptions, LandmarkSource, Media, NamedDevice, Sampling, Session, SessionOptions, Task};
+use face_llava::{
+    Error, FaceLlava, FaceOptions, LandmarkSource, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions,
+    Task,
+};
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use self::row::{Row, RowFace, SCHEMA};
 use self::row_file::{RowFile, Tally};
-use super::options::{CropName, DeviceOption, InputOptions, ModelOptions, parse_select};
+use super::options::{BitsName, CropName, DeviceOption, InputOptions, ModelOptions, parse_select};
 use super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
@@ -109,18 +113,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let model = arguments.model.load(&device)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
         let mut worker = Worker { arguments, session: model.session(options) };
-        for input in &waiting {
-            worker.rows(input, &mut |row| {
-                tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
-                bar.suspend(|| {
-                    if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
-                        complain(&error.message);
-                    }
-                    let line = serde_json::to_string(&row)?;
-                    file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
-                })
-            })?;
-            bar.inc(1);
+        let mut write = |row: Row<'_>| {
+            tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
+            bar.suspend(|| {
+                if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
+                    complain(&error.message);
+                }
+                let line = serde_json::to_string(&row)?;
+                file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
+            })
+        };
+        // Faces are found side by side, answers given one after the other.
+        for some in waiting.chunks(2 * rayon::current_num_threads()) {
+            let prepared: Vec<_> = some.par_iter().map(|input| arguments.prepare(&model, input)).collect();
+            for (input, prepared) in some.iter().zip(prepared) {
+                worker.rows(input, prepared, &mut write)?;
+                bar.inc(1);
+            }
         }
         bar.finish_and_clear();
     }
@@ -133,6 +142,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 impl Arguments {
     fn question(&self) -> &str {
         self.question.as_deref().unwrap_or(self.task.questions()[0])
+    }
+
+    /// Opens an input and finds its face.
+    fn prepare(&self, model: &FaceLlava, input: &inputs::Input) -> Result<Found, Error> {
+        let options = OpenOptions { lenient: self.lenient, ..OpenOptions::default() };
+        let media = Media::open_with(&input.path, &options)?;
+        if self.all_faces {
+            return Ok(Found::Whole(Box::new(media)));
+        }
+        Ok(Found::Face(Box::new(model.prepare(&media, &self.faces())?)))
+    }
+
+    fn faces(&self) -> FaceOptions {
+        let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
+        let (detect, select, crop) = (!self.whole_image, self.face, self.input.crop.map(CropName::rule));
+        FaceOptions { detect, select, crop, landmarks }
     }
 
     fn scores(&self) -> bool {
@@ -148,12 +173,10 @@ impl Arguments {
         }
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
         sampling.check()?;
-        let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
-        let (detect, select, crop) = (!self.whole_image, self.face, self.input.crop.map(CropName::rule));
         Ok(SessionOptions {
             template: self.input.template.template(),
             sampling,
-            faces: FaceOptions { detect, select, crop, landmarks },
+            faces: self.faces(),
             history: false,
             pad_to_square: self.input.pad,
             visual_tokens: self.input.visual_tokens(),
@@ -172,6 +195,8 @@ impl Arguments {
             "model": self.model.name(),
             "image_tower": self.model.image_tower,
             "video_tower": self.model.video_tower,
+            "decoder": self.model.decoder,
+            "quantize": self.model.quantize.map(BitsName::bits),
             "detect": options.faces.detect,
             "face": options.faces.select,
             "all_faces": self.all_faces,
@@ -182,10 +207,18 @@ impl Arguments {
             "scores": self.scores(),
             "scorer": if self.scorer == ScorerName::Words { "words" } else { "likelihood" },
             "lenient": self.lenient,
-            "dtype": "f32",
+            "dtype": self.model.precision.name(),
             "device": device.name,
         })
     }
+}
+
+/// An input as far as it goes without the session.
+enum Found {
+    /// Its only face.
+    Face(Box<Prepared>),
+    /// To be asked about each face.
+    Whole(Box<Media>),
 }
 
 struct Worker<'a> {
@@ -198,23 +231,26 @@ impl Worker<'_> {
     fn rows(
         &mut self,
         input: &inputs::Input,
+        found: Result<Found, Error>,
         write: &mut dyn FnMut(Row<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let row = Row::new(&input.name, self.arguments.task);
-        let options = OpenOptions { lenient: self.arguments.lenient, ..OpenOptions::default() };
-        let media = match Media::open_with(&input.path, &options) {
-            Ok(media) => media,
+        let media = match found {
+            Ok(Found::Face(prepared)) => {
+                return match self.answer(row.clone(), *prepared, None) {
+                    Ok(answered) => write(answered),
+                    Err(error) => write(row.failed(&error)),
+                };
+            }
+            Ok(Found::Whole(media)) => media,
             Err(error) => return write(row.failed(&error)),
         };
-        if !self.arguments.all_faces {
-            return match self.answer(row.clone(), &media, None) {
-                Ok(answered) => write(answered),
-                Err(error) => write(row.failed(&error)),
-            };
-        }
+        let model = self.session.model();
+        let mut faces = self.session.options_mut().faces.clone();
         for index in 0.. {
-            self.session.options_mut().faces.select = Select::Index(index);
-            let answered = match self.answer(row.clone(), &media, Some(index)) {
+            faces.select = Select::Index(index);
+            let prepared = model.prepare(&media, &faces);
+            let answered = match prepared.and_then(|prepared| self.answer(row.clone(), prepared, Some(index))) {
                 Ok(answered) => answered,
                 // One past the last track of a clip.
                 Err(Error::NoFace { .. }) if index > 0 => break,
@@ -229,8 +265,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn answer<'r>(&mut self, row: Row<'r>, media: &Media, index: Option<usize>) -> Result<Row<'r>, Error> {
-        let face = RowFace::new(self.session.set_media(media)?, index);
+    fn answer<'r>(&mut self, row: Row<'r>, prepared: Prepared, index: Option<usize>) -> Result<Row<'r>, Error> {
+        let face = RowFace::new(self.session.set_prepared(prepared)?, index);
         let question = self.arguments.question();
         if self.arguments.scorer == ScorerName::Likelihood {
             let scores = self.session.probabilities(self.arguments.task, question)?;
