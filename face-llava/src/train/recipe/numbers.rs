@@ -162,8 +162,7 @@ impl MiniRecipe {
         Course {
             template: Template::Inference,
             sampling: Sampling::Balanced { alpha: 0.75, tasks, records: self.records },
-            // Sampling alone does little once all that is taught is told apart; margins go on to act.
-            margin: [0.4, 0.4, 1.0][step],
+            margin: 0.4,
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.
