@@ -2,14 +2,19 @@
 #![expect(unsafe_code, reason = "vector instructions need the processor to have them, their loads take pointers")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps,
+    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
 use super::input::{self, Input};
 use super::layout::{GROUP, QUAD, SCALES, TILE, group_bytes};
 use super::{Bits, Quantized};
+
+/// Bytes that memory is fetched in.
+const LINE: usize = 64;
+/// How far ahead.
+const AHEAD: usize = 4096;
 
 /// Quads of columns in a group.
 const QUADS: usize = GROUP / QUAD;
@@ -74,6 +79,12 @@ unsafe fn some<const N: usize>(bits: Bits, tile: &[u8], input: &Input, first: us
     let mut sums: [__m512; N] = [_mm512_setzero_ps(); N];
     let codes: [*const i8; N] = std::array::from_fn(|n| input.codes[(first + n) * input.columns..].as_ptr());
     for (g, group) in tile.chunks_exact(group_bytes(bits)).enumerate() {
+        if N == 1 {
+            // One row is as fast as memory: the processor's own fetching ahead ends with each page.
+            for line in (0..group.len()).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(group.as_ptr().wrapping_add(AHEAD + line).cast());
+            }
+        }
         let mut whole: [__m512i; N] =
             std::array::from_fn(|n| _mm512_set1_epi32(input.corrections[(first + n) * groups + g]));
         // SAFETY: a group has 32 bytes of scales.

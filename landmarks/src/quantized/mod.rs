@@ -15,6 +15,7 @@ mod avx512;
 mod columns;
 mod input;
 mod layout;
+mod pages;
 mod plain;
 mod round;
 
@@ -226,7 +227,8 @@ impl Quantized {
     }
 
     fn zeros(rows: usize, columns: usize, bits: Bits) -> Self {
-        let bytes = vec![0; rows / TILE * (columns / GROUP) * group_bytes(bits)];
+        let mut bytes = vec![0; rows / TILE * (columns / GROUP) * group_bytes(bits)];
+        pages::large(&mut bytes);
         Self { bits, rows, columns, bytes }
     }
 
