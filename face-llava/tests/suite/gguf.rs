@@ -47,8 +47,8 @@ fn logits_are_those_of_llama_cpp() {
         ("Q8_0", None, 2e-2),
         ("Q4_0", None, 2e-2),
         ("Q4_0", Some(Bits::Int8), 2e-2),
-        ("Q4_K", None, 3e-2),
-        ("Q6_K", None, 3e-2),
+        ("Q4_K", None, 5e-2),
+        ("Q6_K", None, 5e-2),
         ("Q4_K", Some(Bits::Int4), 0.3),
     ] {
         let decoder = decoder(name, bits);
