@@ -237,9 +237,30 @@ pub(crate) struct InputOptions {
 }
 
 impl InputOptions {
-    pub fn visual_tokens(&self) -> Option<usize> {
-        self.visual_tokens.map(|n| n as usize)
+    /// A session of questions that stand alone, about the largest face.
+    pub fn session(
+        &self,
+        detect: bool,
+        landmarks: LandmarkSource,
+        sampling: Sampling,
+    ) -> Result<SessionOptions, Failure> {
+        // Before anything is loaded: a wrong setting must not cost a minute.
+        sampling.check()?;
+        let crop = self.crop.map(CropName::rule);
+        Ok(SessionOptions {
+            template: self.template.template(),
+            sampling,
+            faces: FaceOptions { detect, crop, landmarks, ..FaceOptions::default() },
+            history: false,
+            pad_to_square: self.pad,
+            visual_tokens: self.visual_tokens.map(|n| n as usize),
+        })
     }
+}
+
+/// Landmarks of the pictures themselves, or none.
+pub(crate) fn landmarks_or(without: bool) -> LandmarkSource {
+    if without { LandmarkSource::Without } else { LandmarkSource::Found }
 }
 
 /// How faces are found and answers chosen.
@@ -304,10 +325,8 @@ impl AskOptions {
     pub fn session(&self, history: bool) -> Result<SessionOptions, Failure> {
         let landmarks = match &self.landmarks {
             Some(path) => LandmarkSource::Given(read_landmarks(path)?),
-            None if self.no_landmarks => LandmarkSource::Without,
-            None => LandmarkSource::Found,
+            None => landmarks_or(self.no_landmarks),
         };
-        let crop = self.input.crop.map(CropName::rule);
         let sampling = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -318,16 +337,10 @@ impl AskOptions {
             stop: self.stop.clone(),
             logprobs: self.logprobs,
         };
-        // Before anything is loaded: a wrong setting must not cost a minute.
-        sampling.check()?;
-        Ok(SessionOptions {
-            template: self.input.template.template(),
-            sampling,
-            faces: FaceOptions { detect: !self.no_detect, select: self.face, crop, landmarks },
-            history,
-            pad_to_square: self.input.pad,
-            visual_tokens: self.input.visual_tokens(),
-        })
+        let mut options = self.input.session(!self.no_detect, landmarks, sampling)?;
+        options.faces.select = self.face;
+        options.history = history;
+        Ok(options)
     }
 }
 

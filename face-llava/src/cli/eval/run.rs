@@ -7,9 +7,9 @@ use face_llava::data::Shard;
 use face_llava::eval::{
     Answerer, EndpointAnswerer, PredictOptions, PredictReport, SessionAnswerer, model_identity, predict,
 };
-use face_llava::{FaceOptions, LandmarkSource, Sampling, SessionOptions};
+use face_llava::{Sampling, SessionOptions};
 
-use super::super::options::{CropName, DeviceOption, InputOptions, ModelOptions};
+use super::super::options::{DeviceOption, InputOptions, ModelOptions, landmarks_or};
 use super::super::{Failure, Outcome, busy, complain, progress};
 use super::data::{DataOptions, Opened};
 use super::endpoint::{EndpointOptions, bill};
@@ -94,17 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 impl Arguments {
     fn session(&self) -> Result<SessionOptions, Failure> {
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
-        sampling.check()?;
-        let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
-        let (detect, crop) = (!self.whole_image, self.input.crop.map(CropName::rule));
-        Ok(SessionOptions {
-            template: self.input.template.template(),
-            sampling,
-            faces: FaceOptions { detect, crop, landmarks, ..FaceOptions::default() },
-            history: false,
-            pad_to_square: self.input.pad,
-            visual_tokens: self.input.visual_tokens(),
-        })
+        self.input.session(!self.whole_image, landmarks_or(self.no_landmarks), sampling)
     }
 
     fn ask(&self, opened: &Opened, answerer: &mut dyn Answerer) -> Result<Outcome, Failure> {

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use face_llava::{
-    Error, FaceLlava, FaceOptions, LandmarkSource, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions,
-    Task,
+    Error, FaceLlava, FaceOptions, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task,
 };
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::row::{Row, RowFace, SCHEMA};
 use self::row_file::{RowFile, Tally};
-use super::options::{BitsName, CropName, DeviceOption, InputOptions, ModelOptions, parse_select};
+use super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or, parse_select};
 use super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
@@ -112,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     if !waiting.is_empty() {
         let model = arguments.model.load(&device)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
+        let faces = options.faces.clone();
         let mut worker = Worker { arguments, session: model.session(options) };
         let mut write = |row: Row<'_>| {
             tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         };
         // Faces are found side by side, answers given one after the other.
         for some in waiting.chunks(2 * rayon::current_num_threads()) {
-            let prepared: Vec<_> = some.par_iter().map(|input| arguments.prepare(&model, input)).collect();
+            let prepared: Vec<_> = some.par_iter().map(|input| arguments.prepare(&model, &faces, input)).collect();
             for (input, prepared) in some.iter().zip(prepared) {
                 worker.rows(input, prepared, &mut write)?;
                 bar.inc(1);
@@ -145,19 +145,13 @@ impl Arguments {
     }
 
     /// Opens an input and finds its face.
-    fn prepare(&self, model: &FaceLlava, input: &inputs::Input) -> Result<Found, Error> {
+    fn prepare(&self, model: &FaceLlava, faces: &FaceOptions, input: &inputs::Input) -> Result<Found, Error> {
         let options = OpenOptions { lenient: self.lenient, ..OpenOptions::default() };
         let media = Media::open_with(&input.path, &options)?;
         if self.all_faces {
             return Ok(Found::Whole(Box::new(media)));
         }
-        Ok(Found::Face(Box::new(model.prepare(&media, &self.faces())?)))
-    }
-
-    fn faces(&self) -> FaceOptions {
-        let landmarks = if self.no_landmarks { LandmarkSource::Without } else { LandmarkSource::Found };
-        let (detect, select, crop) = (!self.whole_image, self.face, self.input.crop.map(CropName::rule));
-        FaceOptions { detect, select, crop, landmarks }
+        Ok(Found::Face(Box::new(model.prepare(&media, faces)?)))
     }
 
     fn scores(&self) -> bool {
@@ -172,15 +166,9 @@ impl Arguments {
             )));
         }
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
-        sampling.check()?;
-        Ok(SessionOptions {
-            template: self.input.template.template(),
-            sampling,
-            faces: self.faces(),
-            history: false,
-            pad_to_square: self.input.pad,
-            visual_tokens: self.input.visual_tokens(),
-        })
+        let mut options = self.input.session(!self.whole_image, landmarks_or(self.no_landmarks), sampling)?;
+        options.faces.select = self.face;
+        Ok(options)
     }
 
     /// Everything that the rows depend on besides the inputs.
