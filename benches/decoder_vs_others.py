@@ -4,9 +4,9 @@
     python3 benches/decoder_vs_others.py 7b|1b [ROUNDS] [--bits 4|8]
 
 Makes a virtual environment under target/, installs torch, transformers, gguf and llama-cpp-python (compiled there, minutes)
-into it, writes a GGUF file of random weights (Q4_0 or Q8_0: as many bytes a weight as ours) under target/, builds the release
-program, then lets all compute in turn: a prompt of 313 positions, and 16 tokens one after the other. Prints medians and the
-ratios. transformers runs in bfloat16; at 7B it runs after the others, since all three do not fit into 24 GiB.
+into it, writes a GGUF file of random weights under target/ (Q4_0 or Q8_0, the last layer Q8_0: as many bytes a weight as ours
+in each layer), builds the release program, then lets all compute in turn: a prompt of 313 positions, and 16 tokens one after
+the other. Prints medians and the ratios. transformers runs in bfloat16; at 7B it runs after the others, since all three do not fit into 24 GiB.
 """
 import argparse
 import json
@@ -32,10 +32,6 @@ def write_gguf(path, shape, bits):
     import gguf
     import numpy as np
 
-    kind, block = {
-        "4": (gguf.GGMLQuantizationType.Q4_0, 18),
-        "8": (gguf.GGMLQuantizationType.Q8_0, 34),
-    }[bits]
     part = path.with_suffix(".part")
     out = gguf.GGUFWriter(part, "llama")
     d, kv = shape["width"], shape["width"] * shape["kv_heads"] // shape["heads"]
@@ -57,7 +53,11 @@ def write_gguf(path, shape, bits):
     def norm(name):
         out.add_tensor(name, np.ones(d, dtype=np.float32))
 
-    def matrix(name, rows, columns):
+    def matrix(name, rows, columns, bits=bits):
+        kind, block = {
+            "4": (gguf.GGMLQuantizationType.Q4_0, 18),
+            "8": (gguf.GGMLQuantizationType.Q8_0, 34),
+        }[bits]
         blocks = random.integers(0, 256, (rows, columns // 32, block), dtype=np.uint8)
         scale = np.float16(0.04 / (8 if bits == "4" else 128)).view(np.uint16)
         blocks[:, :, 0], blocks[:, :, 1] = scale & 255, scale >> 8
@@ -73,7 +73,7 @@ def write_gguf(path, shape, bits):
         norm(f"blk.{i}.attn_norm.weight")
         norm(f"blk.{i}.ffn_norm.weight")
     norm("output_norm.weight")
-    matrix("output.weight", VOCAB, d)
+    matrix("output.weight", VOCAB, d, "8")
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()

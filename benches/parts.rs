@@ -48,7 +48,7 @@ fn few_bits(c: &mut Criterion) {
         for n in [1, 64, 313] {
             let x = Tensor::<2>::random([n, columns], Distribution::Default, &Device::flex());
             let name = format!("{bits:?}_{columns}_to_{rows}_by_{n}");
-            c.bench_function(&name, |b| b.iter(|| weights.next().unwrap().product(x.clone())));
+            c.bench_function(&name, |b| b.iter(|| Quantized::products([weights.next().unwrap()], x.clone())));
         }
     }
 }

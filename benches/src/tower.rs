@@ -21,6 +21,8 @@ fn peak() -> f64 {
 }
 
 fn main() {
+    // As the program does.
+    landmarks::memory::keep_freed_blocks();
     let arguments: Vec<String> = std::env::args().collect();
     let folder = arguments.get(1).expect("usage: tower DIR [DEVICE]; DIR holds model.safetensors");
     let device = open_device(arguments.get(2).map_or("cpu", String::as_str)).expect("device").device;

@@ -54,6 +54,8 @@ impl<M: Module, F: Fn(&M) -> Loss> Objective for Asked<M, F> {
 }
 
 fn main() -> Result<(), Error> {
+    // As the program does.
+    landmarks::memory::keep_freed_blocks();
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().expect("usage: training tower|decoder [DEVICE]");
     let device = open_device(&arguments.next().unwrap_or_else(|| "cpu".into()))?.device;

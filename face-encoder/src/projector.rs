@@ -3,9 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use landmarks::quantized::Bits;
-use landmarks::weights::{
-    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
-};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect_quantized, load_quantized};
 use landmarks::{Linear, LinearConfig, Linears};
 
 use crate::ops::linear;
@@ -94,9 +92,7 @@ impl VisionProjector {
 
     /// All parameters under the published names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        let mut tensors = collect(self, self.key(prefix));
-        tensors.extend(collect_quantized(&mut self.clone(), self.key(prefix)));
-        tensors
+        collect_quantized(self, self.key(prefix))
     }
 
     fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {

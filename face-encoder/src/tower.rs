@@ -2,10 +2,10 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use landmarks::{Linear, LinearConfig, Linears};
+use burn::tensor::{Device, Tensor};
+use landmarks::{Linear, LinearConfig, Linears, indices};
 
-use crate::ops::{Sight, attention, layer_norm, linear};
+use crate::ops::{Sight, attention, layer_norm, linear, linear_all};
 use crate::{Activation, TowerConfig};
 
 const INIT: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
@@ -78,9 +78,7 @@ impl Tower {
     /// # Panics
     /// If a patch does not exist.
     pub fn some_patches(&self, pixels: Tensor<4>, patches: &[usize]) -> Tensor<3> {
-        let places: Vec<i32> = std::iter::once(0).chain(patches.iter().map(|p| *p as i32 + 1)).collect();
-        let n = places.len();
-        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [n]), &pixels.device());
+        let places = indices(std::iter::once(0).chain(patches.iter().map(|p| p + 1)), &pixels.device());
         let x = layer_norm(&self.pre_norm, self.config.norm_eps, self.embed(pixels).select(1, places));
         let x = self.layers.iter().fold(x, |x, layer| layer.forward(x, 1));
         x.narrow(1, 1, patches.len())
@@ -230,7 +228,7 @@ impl SelfAttention {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, n, d] = x.dims();
         let split = |x: Tensor<3>| x.reshape([b, n, self.heads, d / self.heads]).swap_dims(1, 2);
-        let (q, k, v) = (linear(&self.q_proj, x.clone()), linear(&self.k_proj, x.clone()), linear(&self.v_proj, x));
+        let [q, k, v] = linear_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let attended = attention(split(q), split(k), split(v), Sight::Full, None);
         linear(&self.out_proj, attended.swap_dims(1, 2).reshape([b, n, d]))
     }

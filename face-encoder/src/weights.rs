@@ -2,9 +2,7 @@
 
 use landmarks::for_many_rows;
 use landmarks::quantized::Bits;
-use landmarks::weights::{
-    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
-};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect_quantized, load_quantized};
 
 use crate::{Error, Tower};
 
@@ -43,9 +41,7 @@ impl Tower {
 
     /// All parameters under the published names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        let mut tensors = collect(self, key(prefix));
-        tensors.extend(collect_quantized(&mut self.clone(), key(prefix)));
-        tensors
+        collect_quantized(self, key(prefix))
     }
 }
 

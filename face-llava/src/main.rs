@@ -6,6 +6,7 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    landmarks::memory::keep_freed_blocks();
     // Panics of a backend become one line, like every other error.
     std::panic::set_hook(Box::new(|_| ()));
     match std::panic::catch_unwind(cli::run) {

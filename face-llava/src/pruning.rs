@@ -1,8 +1,8 @@
 //! Fewer visual tokens: the patches that the face's geometry favours.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use frgca::PatchGrid;
-use landmarks::UnitLandmarks;
+use landmarks::{UnitLandmarks, indices};
 
 use crate::Error;
 
@@ -24,9 +24,8 @@ pub(crate) fn prune(features: Tensor<2>, points: &UnitLandmarks, keep: usize) ->
     if rows.len() == tokens {
         return Ok(features);
     }
-    let (count, device) = (rows.len(), features.device());
-    let rows: Vec<i32> = rows.into_iter().map(|row| row as i32).collect();
-    Ok(features.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)))
+    let rows = indices(rows, &features.device());
+    Ok(features.select(0, rows))
 }
 
 /// The tokens to keep, ascending.

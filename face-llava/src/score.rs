@@ -1,6 +1,5 @@
 //! How likely a model finds given answers, without generating any.
 
-use burn::tensor::Tensor;
 use frgca::Fusion;
 
 use crate::decoder::Tree;
@@ -61,9 +60,15 @@ impl<F: Fusion> Session<'_, F> {
         if let Some(index) = wholes.iter().position(|whole| whole.len() <= start) {
             return Err(Error::Label { index, label: candidates[index].to_owned(), what: "has no tokens" });
         }
-        let first = self.prompt_logprobs(&prompt[..start])?;
+        // The first token begins every prompt. The last one in common runs with the candidates, whether or not the others
+        // were in the cache already: equal calls give equal bits.
+        let last = start.saturating_sub(1);
+        let (_, begun) = self.begin(&prompt[..=last]);
+        if begun < last {
+            self.append(&prompt[begun..last]);
+        }
         let continuations = wholes.iter().map(|whole| tokens(&whole[start..])).collect::<Vec<_>>();
-        self.continuations(&first, &continuations)
+        self.continuations(prompt[last], &continuations)
     }
 
     /// The probability of each label of a task's closed set (expression, deepfake) against the others: the softmax of
@@ -78,25 +83,9 @@ impl<F: Fusion> Session<'_, F> {
         Ok(openings.iter().map(|(label, _)| *label).zip(shares).collect())
     }
 
-    /// Log-probabilities of the token after the prompt, which is in the cache afterwards.
-    fn prompt_logprobs(&mut self, prompt: &[Slot]) -> Result<Vec<f64>, Error> {
-        let reused = self.rewind(prompt);
-        let reused = self.settle(prompt, reused);
-        let (before, last) = prompt.split_at(prompt.len() - 1);
-        // The last position runs alone whether or not the others were there: equal calls give equal bits.
-        if reused < before.len() {
-            let embeddings = self.embeddings(&before[reused..]);
-            self.model.network.decoder.forward(embeddings, &mut self.cache, &[0]);
-            self.cached.extend_from_slice(&before[reused..]);
-        }
-        let mut rows = self.logprobs(last, 0)?;
-        self.cached.extend_from_slice(last);
-        Ok(rows.swap_remove(0))
-    }
-
-    /// The log-likelihood of each continuation of what is in the cache; `first` is for the first token of each. What
-    /// they begin with alike is computed once, and all in one pass where the context has room for it.
-    fn continuations(&mut self, first: &[f64], continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
+    /// The log-likelihood of each continuation of what is in the cache and `last`. What they begin with alike is computed
+    /// once, and all in one pass where the context has room for it.
+    fn continuations(&mut self, last: Slot, continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
         let room = self.model.network.decoder.config().context - self.cache.len();
         let mut scores = Vec::with_capacity(continuations.len());
         let mut rest = continuations;
@@ -107,12 +96,12 @@ impl<F: Fusion> Session<'_, F> {
                 if !paths.is_empty() && tree.len() + tokens.len() > room {
                     break;
                 }
-                paths.push(tree.insert(tokens[..tokens.len() - 1].iter().copied()));
+                // What follows a candidate's last token is not asked for.
+                paths.push(tree.insert(std::iter::once(ROOT).chain(tokens[..tokens.len() - 1].iter().copied())));
             }
-            let rows = if tree.is_empty() { Vec::new() } else { self.tree_logprobs(&tree)? };
+            let after = self.after(last, &tree)?;
             for (tokens, path) in rest.iter().zip(&paths) {
-                let before = std::iter::once(first).chain(path.iter().map(|node| rows[*node].as_slice()));
-                let logprob = before.zip(tokens).map(|(row, token)| row[*token as usize]).sum();
+                let logprob = path.iter().zip(tokens).map(|(node, token)| after.logprob(*node, *token)).sum();
                 scores.push(LabelScore { logprob, tokens: tokens.len() });
             }
             rest = &rest[paths.len()..];
@@ -120,28 +109,45 @@ impl<F: Fusion> Session<'_, F> {
         Ok(scores)
     }
 
-    /// Log-probabilities `[L][V]` of the token after each node.
-    fn tree_logprobs(&mut self, tree: &Tree) -> Result<Vec<Vec<f64>>, Error> {
+    /// What may follow each node of a tree whose root is the prompt's last position.
+    fn after(&mut self, last: Slot, tree: &Tree) -> Result<After, Error> {
+        let slots = std::iter::once(last).chain(tree.tokens()[1..].iter().map(|token| Slot::Text(*token)));
+        let embeddings = self.embeddings(&slots.collect::<Vec<_>>());
         let decoder = &self.model.network.decoder;
-        let embeddings = decoder.embed(tree.tokens()).unsqueeze();
         let hidden = decoder.forward_tree(embeddings, &mut self.cache, tree);
-        self.normalised(hidden, 1)
-    }
-
-    /// Log-probabilities `[L][V]` of the token after each new position.
-    fn logprobs(&mut self, slots: &[Slot], step: usize) -> Result<Vec<Vec<f64>>, Error> {
-        let embeddings = self.embeddings(slots);
-        let hidden = self.model.network.decoder.forward(embeddings, &mut self.cache, &[0]);
-        self.normalised(hidden, step)
-    }
-
-    fn normalised(&self, hidden: Tensor<3>, step: usize) -> Result<Vec<Vec<f64>>, Error> {
-        let decoder = &self.model.network.decoder;
         let logits: Vec<f32> = decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
         if !logits.iter().all(|v| v.is_finite()) {
-            return Err(Error::NonFinite { step });
+            return Err(Error::NonFinite { step: 0 });
         }
-        Ok(logits.chunks(decoder.config().vocab).map(log_softmax).collect())
+        Ok(After::new(logits, decoder.config().vocab))
+    }
+}
+
+/// The root of a tree of continuations: the prompt's last position, whatever it is.
+const ROOT: u32 = 0;
+
+/// Logits of the token after each of some positions.
+#[derive(Debug)]
+struct After {
+    /// `[L, V]`.
+    logits: Vec<f32>,
+    /// Logarithm of the sum of each row's exponentials.
+    totals: Vec<f64>,
+    vocab: usize,
+}
+
+impl After {
+    fn new(logits: Vec<f32>, vocab: usize) -> Self {
+        let total = |row: &[f32]| {
+            let top = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            top + row.iter().map(|v| (f64::from(*v) - top).exp()).sum::<f64>().ln()
+        };
+        let totals = logits.chunks(vocab).map(total).collect();
+        Self { logits, totals, vocab }
+    }
+
+    fn logprob(&self, position: usize, token: u32) -> f64 {
+        f64::from(self.logits[position * self.vocab + token as usize]) - self.totals[position]
     }
 }
 
@@ -167,12 +173,6 @@ fn check(candidates: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let total: f64 = logits.iter().map(|v| (f64::from(*v) - top).exp()).sum();
-    logits.iter().map(|v| f64::from(*v) - top - total.ln()).collect()
-}
-
 /// Shares of the exponentials; they add up to 1.
 fn softmax(scores: &[f64]) -> Vec<f64> {
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -190,8 +190,9 @@ mod tests {
         let shares = softmax(&[-900.0, -901.0, -1e9]);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((shares[0] / shares[1] - 1f64.exp()).abs() < 1e-9 && shares[2] == 0.0);
-        let total: f64 = log_softmax(&[1.0, 80.0, -3.0]).iter().map(|v| v.exp()).sum();
-        assert!((total - 1.0).abs() < 1e-12);
+        let after = After::new(vec![1.0, 80.0, -3.0, 0.0, 0.0, 0.0], 3);
+        let total = |position| (0..3).map(|token| after.logprob(position, token).exp()).sum::<f64>();
+        assert!((total(0) - 1.0).abs() < 1e-12 && (total(1) - 1.0).abs() < 1e-12);
     }
 
     #[test]

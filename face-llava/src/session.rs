@@ -216,8 +216,7 @@ impl<'a, F: Fusion> Session<'a, F> {
     ) -> Result<Answer, Error> {
         let (tokenizer, network) = (&self.model.tokenizer, &self.model.network);
         let start = Instant::now();
-        let reused_tokens = self.rewind(slots);
-        let settled = self.settle(slots, reused_tokens);
+        let (reused_tokens, begun) = self.begin(slots);
         let text_ids = |slots: &[Slot]| -> Vec<u32> {
             slots.iter().filter_map(|s| if let Slot::Text(id) = s { Some(*id) } else { None }).collect()
         };
@@ -225,7 +224,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         let mut sampler = Sampler::new(sampling);
         let mut stream = TextStream::new(tokenizer, StopStrings::new(sampling.stop.iter().cloned()));
         let (mut token_ids, mut steps, mut text) = (Vec::new(), Vec::new(), String::new());
-        let (mut pending, mut prefill) = (slots[settled..].to_vec(), 0.0);
+        let (mut pending, mut prefill) = (slots[begun..].to_vec(), 0.0);
         let mut said = |piece: String| {
             if !piece.is_empty() {
                 on_text(&piece);

@@ -59,36 +59,38 @@ impl<F: Fusion> Session<'_, F> {
         Tensor::cat(runs.collect(), 0).unsqueeze()
     }
 
-    /// Puts what stands before the first media into the cache, where it is not there already, and returns how many slots
-    /// the cache holds then. It goes through the decoder by itself: it serves other media too, and bits must not depend
-    /// on whether it was there.
-    pub(crate) fn settle(&mut self, slots: &[Slot], reused: usize) -> usize {
+    /// Makes the cache hold a beginning of some slots, all but the last of them at most: the last position is computed
+    /// again, its logits are needed. What it shares with them stays; what stands before the first media is computed
+    /// where it is not there, by itself: it serves other media too, and bits must not depend on whether it was there.
+    /// Returns how many slots were there, and how many are there now.
+    pub(crate) fn begin(&mut self, slots: &[Slot]) -> (usize, usize) {
+        let shared = self.cached.iter().zip(slots).take_while(|(a, b)| a == b).count();
+        let reused = shared.min(slots.len().saturating_sub(1));
         let head = slots.iter().position(|slot| matches!(slot, Slot::Visual(..))).unwrap_or(0);
         if reused >= head {
-            return reused;
+            self.keep(reused);
+            return (reused, reused);
         }
-        self.rewind(&[]);
-        let embeddings = self.embeddings(&slots[..head]);
+        self.keep(0);
+        self.append(&slots[..head]);
+        (reused, head)
+    }
+
+    /// Puts slots into the cache.
+    pub(crate) fn append(&mut self, slots: &[Slot]) {
+        let embeddings = self.embeddings(slots);
         self.model.network.decoder.forward(embeddings, &mut self.cache, &[0]);
-        self.cached.extend_from_slice(&slots[..head]);
-        head
+        self.cached.extend_from_slice(slots);
+    }
+
+    fn keep(&mut self, slots: usize) {
+        self.cache.truncate(slots);
+        self.cached.truncate(slots);
     }
 
     /// Forgets what the cache holds from the first media on.
     pub(crate) fn forget_media(&mut self) {
         let head = self.cached.iter().position(|slot| matches!(slot, Slot::Visual(..)));
-        let kept = head.unwrap_or(self.cached.len());
-        self.cache.truncate(kept);
-        self.cached.truncate(kept);
-    }
-
-    /// Cuts the cache back to what it shares with some slots, all but the last of them at most: the last position is
-    /// computed again, its logits are needed. Returns how many are left.
-    pub(crate) fn rewind(&mut self, slots: &[Slot]) -> usize {
-        let shared = self.cached.iter().zip(slots).take_while(|(a, b)| a == b).count();
-        let reused = shared.min(slots.len().saturating_sub(1));
-        self.cache.truncate(reused);
-        self.cached.truncate(reused);
-        reused
+        self.keep(head.unwrap_or(self.cached.len()));
     }
 }

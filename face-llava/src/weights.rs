@@ -3,9 +3,7 @@
 use landmarks::quantized::Bits;
 #[cfg(feature = "data")]
 use landmarks::weights::Dtype;
-use landmarks::weights::{
-    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
-};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect_quantized, load_quantized};
 
 #[cfg(feature = "data")]
 use sha2::{Digest, Sha256};
@@ -134,8 +132,7 @@ impl Network {
 
     /// The same without the towers, which training leaves as they are.
     fn trained_tensors(&self) -> NamedTensors {
-        let mut tensors = collect(&self.decoder, decoder_key);
-        tensors.extend(collect_quantized(&mut self.decoder.clone(), decoder_key));
+        let mut tensors = collect_quantized(&self.decoder, decoder_key);
         tensors.extend(self.projector.tensors(PROJECTOR));
         tensors.extend(self.fusion.iter().flat_map(|fusion| fusion.tensors(MODEL)));
         tensors

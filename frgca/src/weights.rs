@@ -2,9 +2,7 @@
 
 use landmarks::Region;
 use landmarks::quantized::Bits;
-use landmarks::weights::{
-    Key, LoadOptions, LoadReport, NamedTensors, Weights, collect, collect_quantized, load_quantized,
-};
+use landmarks::weights::{Key, LoadOptions, LoadReport, NamedTensors, Weights, collect_quantized, load_quantized};
 
 use crate::{Error, Frgca, ProjectorKind, Variant};
 
@@ -36,9 +34,7 @@ impl Frgca {
 
     /// All parameters under the release's names.
     pub fn tensors(&self, prefix: &str) -> NamedTensors {
-        let mut tensors = collect(self, self.key(prefix));
-        tensors.extend(collect_quantized(&mut self.clone(), self.key(prefix)));
-        tensors
+        collect_quantized(self, self.key(prefix))
     }
 
     fn key<'a>(&self, prefix: &'a str) -> impl Fn(&str) -> Key + use<'a> {

@@ -33,6 +33,7 @@ pub mod draw;
 pub mod face_mesh;
 pub mod fan;
 pub mod files;
+pub mod memory;
 pub mod picture;
 pub mod quantized;
 pub mod weights;
@@ -53,7 +54,7 @@ pub use detector::{Detection, Detections, Detector, DetectorOptions, Pass, Searc
 pub use error::Error;
 pub use finder::{Face, FaceFinder, Faces, Select};
 pub use geometry::{Affine, BBox, Landmarks, PixelLandmarks, Point, UnitLandmarks, UnitPoint};
-pub use linear::{Linear, LinearConfig, Linears, LowRank, for_many_rows};
+pub use linear::{Linear, LinearConfig, Linears, LowRank, for_many_rows, indices};
 pub use mesh_aligner::{MESH_TO_68, Mesh, MeshAligner};
 pub use picture::open;
 pub use topology::{MIRROR, POINT_COUNT, REGION_COUNT, Region};

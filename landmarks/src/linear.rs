@@ -98,30 +98,53 @@ impl Linear {
     /// # Panics
     /// If the last axis of the input is not `d_input`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let mut dims = input.dims();
+        let [output] = Self::forward_all([self], input);
+        output
+    }
+
+    /// What some layers make of the same input. Weights in few bits share the work that the input is.
+    ///
+    /// # Shapes
+    /// As [`Linear::forward`].
+    ///
+    /// # Panics
+    /// As [`Linear::forward`].
+    pub fn forward_all<const N: usize, const D: usize>(layers: [&Self; N], input: Tensor<D>) -> [Tensor<D>; N] {
+        let dims = input.dims();
         let d_input = dims[D - 1];
         let rows = dims[..D - 1].iter().product::<usize>();
         // Two axes throughout: with more, the backend would copy the transposed weight on every call.
         let input = input.reshape([rows, d_input]);
-        let addition = self
-            .lora
-            .as_ref()
-            .map(|LowRank { down, up, scale }| product(product(input.clone(), down.val()), up.val()) * *scale);
-        // A tensor that nobody else holds is read in place.
-        let output = match &self.quantized {
-            Some(weight) => weight.product(input),
-            None => product(input, self.weight.val()),
+        let additions = layers.map(|layer| {
+            layer
+                .lora
+                .as_ref()
+                .map(|LowRank { down, up, scale }| product(product(input.clone(), down.val()), up.val()) * *scale)
+        });
+        let mut additions = additions.into_iter();
+        let outputs = match alike(layers) {
+            // A tensor that nobody else holds is read in place.
+            Some(weights) => Quantized::products(weights, input),
+            None => layers.map(|layer| match &layer.quantized {
+                Some(weight) => {
+                    let [output] = Quantized::products([weight], input.clone());
+                    output
+                }
+                None => product(input.clone(), layer.weight.val()),
+            }),
         };
-        let output = match addition {
-            Some(addition) => output + addition,
-            None => output,
-        };
-        let output = match &self.bias {
-            Some(bias) => output + bias.val().unsqueeze(),
-            None => output,
-        };
-        dims[D - 1] = output.dims()[1];
-        output.reshape(dims)
+        let mut layers = layers.into_iter();
+        outputs.map(|mut output| {
+            if let Some(addition) = additions.next().flatten() {
+                output = output + addition;
+            }
+            if let Some(bias) = layers.next().and_then(|layer| layer.bias.as_ref()) {
+                output = output + bias.val().unsqueeze();
+            }
+            let mut dims = dims;
+            dims[D - 1] = output.dims()[1];
+            output.reshape(dims)
+        })
     }
 
     /// Rows of the weight, as embeddings are looked up.
@@ -138,10 +161,8 @@ impl Linear {
             return Tensor::from_data(data, &self.weight.val().device());
         }
         let weight = self.weight.val();
-        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let count = rows.len();
-        let device = weight.device();
-        weight.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
+        let rows = indices(rows.iter().map(|&row| row as usize), &weight.device());
+        weight.select(0, rows)
     }
 
     /// Puts the rows of the weight into another order: row `i` becomes what row `rows[i]` was.
@@ -154,10 +175,9 @@ impl Linear {
             self.quantized = Some(Arc::new(weight.rows(rows)));
             return;
         }
-        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         self.weight = self.weight.clone().map(|weight| {
-            let (count, device) = (rows.len(), weight.device());
-            weight.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
+            let rows = indices(rows.iter().copied(), &weight.device());
+            weight.select(0, rows)
         });
     }
 
@@ -180,6 +200,20 @@ impl Linear {
             self.weight = self.weight.clone().map(|weight| weight + addition);
         }
     }
+}
+
+/// Indices on an axis, as [`Tensor::select`] takes them.
+pub fn indices(of: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let of: Vec<i32> = of.into_iter().map(|index| index as i32).collect();
+    let count = of.len();
+    Tensor::from_data(TensorData::new(of, [count]), device)
+}
+
+/// The weights of layers that are all in the same few bits.
+fn alike<const N: usize>(layers: [&Linear; N]) -> Option<[&Quantized; N]> {
+    let weights: Vec<&Quantized> = layers.into_iter().filter_map(|layer| layer.quantized.as_deref()).collect();
+    let weights = <[&Quantized; N]>::try_from(weights).ok()?;
+    weights.iter().all(|weight| weight.bits() == weights[0].bits()).then_some(weights)
 }
 
 /// `x Wᵀ` for `x [rows, in]` and `w [out, in]`.
@@ -230,4 +264,56 @@ impl ModuleMapper for ManyRows {
 pub trait Linears {
     /// Each layer with its path in the module, as `layers.0.mlp.up_proj`.
     fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)>;
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::quantized::Bits;
+
+    #[test]
+    fn layers_together_give_what_each_gives_alone() {
+        let device = Device::flex();
+        let layer = |rows, bias, bits: Option<Bits>| {
+            let mut layer = LinearConfig { d_input: 64, d_output: rows, bias }.init(&device);
+            let values: Vec<f32> = layer.weight.val().into_data().iter().collect();
+            if let Some(bits) = bits {
+                layer.quantize(Quantized::new(&values, rows, 64, bits));
+            }
+            layer.bias = layer.bias.map(|bias| bias.map(|bias| bias + 0.5));
+            layer
+        };
+        let (eight, four) = (Some(Bits::Int8), Some(Bits::Int4));
+        let mut adapted = layer(32, false, eight);
+        adapted.lora = Some(LowRank {
+            down: Param::from_tensor(Tensor::random([2, 64], Distribution::Default, &device)),
+            up: Param::from_tensor(Tensor::random([32, 2], Distribution::Default, &device)),
+            scale: 0.7,
+        });
+        let cases = [
+            [layer(48, true, eight), layer(16, false, eight), adapted],
+            [layer(16, true, four), layer(16, true, eight), layer(32, false, None)],
+        ];
+        for layers in &cases {
+            for rows in [1, 9] {
+                let x = Tensor::<3>::random([1, rows, 64], Distribution::Default, &device);
+                let together = Linear::forward_all(layers.each_ref(), x.clone());
+                for (layer, together) in layers.iter().zip(together) {
+                    assert_eq!(together.into_data(), layer.forward(x.clone()).into_data());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_looked_up_as_they_lie() {
+        let device = Device::flex();
+        let layer = LinearConfig::without_bias(32, 16).init(&device);
+        let (rows, whole) = (layer.rows(&[3, 0, 3]), layer.weight.val());
+        for (i, row) in [3, 0, 3].into_iter().enumerate() {
+            assert_eq!(rows.clone().narrow(0, i, 1).into_data(), whole.clone().narrow(0, row, 1).into_data());
+        }
+    }
 }

@@ -36,6 +36,20 @@ pub fn linear<const N: usize>(layer: &Linear, x: Tensor<N>) -> Tensor<N> {
     layer.forward(x)
 }
 
+/// [`linear`] of some layers for the same input; those in few bits share the work that the input is.
+///
+/// # Shapes
+/// As [`linear`].
+///
+/// # Panics
+/// As [`Linear::forward`].
+pub fn linear_all<const L: usize, const N: usize>(layers: [&Linear; L], x: Tensor<N>) -> [Tensor<N>; L] {
+    if layers.iter().all(|layer| layer.quantized.is_some()) {
+        return Linear::forward_all(layers, x);
+    }
+    layers.map(|layer| linear(layer, x.clone()))
+}
+
 /// None where not all of it is `f32` on the CPU.
 #[cfg(feature = "cpu")]
 fn product<const N: usize>(x: &Tensor<N>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Option<Tensor<N>> {

@@ -13,12 +13,14 @@ mod attention;
 mod cpu;
 mod cross_entropy;
 mod linear;
+mod neighbourhoods;
 mod norm;
 mod rotary;
 
 pub use activation::{activate, silu_gate};
 pub use attention::{Sight, attention, attention_hiding};
 pub use cross_entropy::cross_entropy;
-pub use linear::linear;
+pub use linear::{linear, linear_all};
+pub use neighbourhoods::neighbourhoods;
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::rotate_halves;

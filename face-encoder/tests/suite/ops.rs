@@ -92,6 +92,33 @@ fn activations() {
 }
 
 #[test]
+fn neighbourhoods() {
+    for (dims, stride) in [([1, 1, 1, 1_usize], 1), ([2, 5, 4, 3], 1), ([3, 6, 7, 2], 2)] {
+        let [b, h, w, c] = dims;
+        let (rows, columns) = (h.div_ceil(stride), w.div_ceil(stride));
+        let (x, weights) = (random(dims), random([b, rows, columns, 9 * c]));
+        let run = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+            let x = leaf::<4>(&x);
+            outcome(f(x.clone()), &weights, &[("x", Leaf::Four(x))])
+        };
+        // Cut out of a picture with a border of zeros.
+        let plain = |x: Tensor<4>| {
+            let device = x.device();
+            let around = |dims| Tensor::<4>::zeros(dims, &device);
+            let x = Tensor::cat(vec![around([b, 1, w, c]), x, around([b, 2, w, c])], 1);
+            let x = Tensor::cat(vec![around([b, h + 3, 1, c]), x, around([b, h + 3, 2, c])], 2);
+            let every = |count: usize, first: usize| {
+                let places: Vec<i32> = (0..count).map(|i| (i * stride + first) as i32).collect();
+                Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device)
+            };
+            let place = |i: usize| x.clone().select(1, every(rows, i / 3)).select(2, every(columns, i % 3));
+            Tensor::cat((0..9).map(place).collect(), 3)
+        };
+        check("neighbourhoods", || run(&|x| ops::neighbourhoods(x, stride)), || run(&plain));
+    }
+}
+
+#[test]
 fn gated_activations() {
     for dims in [[1, 1], [3, 7], [130, 257]] {
         let (gate, up, weights) = (random(dims), random(dims), random(dims));

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, Device, Tensor};
-use face_encoder::ops::{Sight, attention, attention_hiding, linear, rms_norm, silu_gate};
+use face_encoder::ops::{Sight, attention, attention_hiding, linear, linear_all, rms_norm, silu_gate};
 use landmarks::{Linear, LinearConfig};
 
 use super::cache::LayerCache;
@@ -114,9 +114,8 @@ impl SelfAttention {
     fn project(&self, x: Tensor<3>, rope: &Rope) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let [b, l, d] = x.dims();
         let split = |x: Tensor<3>, heads| x.reshape([b, l, heads, d / self.heads]).swap_dims(1, 2);
-        let q = split(linear(&self.q_proj, x.clone()), self.heads);
-        let k = split(linear(&self.k_proj, x.clone()), self.kv_heads);
-        let v = split(linear(&self.v_proj, x), self.kv_heads);
+        let [q, k, v] = linear_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let (q, k, v) = (split(q, self.heads), split(k, self.kv_heads), split(v, self.kv_heads));
         (rope.rotate(q), rope.rotate(k), v)
     }
 
@@ -151,7 +150,7 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = linear(&self.gate_proj, x.clone());
-        linear(&self.down_proj, silu_gate(gate, linear(&self.up_proj, x)))
+        let [gate, up] = linear_all([&self.gate_proj, &self.up_proj], x);
+        linear(&self.down_proj, silu_gate(gate, up))
     }
 }

@@ -1,8 +1,11 @@
 //! Several examples as one input of the network, and the loss of what it says.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
 use face_encoder::ops::cross_entropy;
 use frgca::Fusion;
+use landmarks::indices;
 
 use super::{Example, Loss};
 use crate::Network;
@@ -13,9 +16,9 @@ use crate::text::PromptToken;
 struct Layout {
     text: Vec<u32>,
     /// For each place of each sequence its row: text first, then visual tokens.
-    rows: Vec<i32>,
+    rows: Vec<usize>,
     /// Places whose next token is part of an answer.
-    asked: Vec<i32>,
+    asked: Vec<usize>,
     /// Those next tokens.
     answers: Vec<Option<u32>>,
     /// Which of them begins the answers of each sequence.
@@ -32,7 +35,7 @@ impl Layout {
             .iter()
             .flat_map(|e| e.tokens.iter().filter_map(|t| if let PromptToken::Text(id) = t { Some(*id) } else { None }))
             .collect();
-        let (mut next_text, mut next_visual) = (0, text.len() as i32);
+        let (mut next_text, mut next_visual) = (0, text.len());
         let (mut rows, mut asked, mut answers, mut firsts) =
             (Vec::new(), Vec::new(), Vec::<Option<u32>>::new(), Vec::new());
         for example in examples {
@@ -42,15 +45,15 @@ impl Layout {
                     PromptToken::Text(id) => {
                         // The first token of all is asked for by nothing.
                         if *labelled && rows.len() > begin {
-                            asked.push(rows.len() as i32 - 1);
+                            asked.push(rows.len() - 1);
                             answers.push(Some(*id));
                         }
                         rows.push(next_text);
                         next_text += 1;
                     }
                     PromptToken::Media(_) => {
-                        rows.extend(next_visual..next_visual + per_media as i32);
-                        next_visual += per_media as i32;
+                        rows.extend(next_visual..next_visual + per_media);
+                        next_visual += per_media;
                     }
                 }
             }
@@ -76,9 +79,10 @@ impl Layout {
         if terms == 0 {
             return Loss { sum: table.sum() * 0.0, terms };
         }
-        let embeddings = table.select(0, ints(&self.rows, &device)).reshape([self.sequences, self.length, d]);
+        let embeddings =
+            table.select(0, indices(self.rows.iter().copied(), &device)).reshape([self.sequences, self.length, d]);
         let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
-        let logits = decoder.logits(hidden.select(0, ints(&self.asked, &device)));
+        let logits = decoder.logits(hidden.select(0, indices(self.asked.iter().copied(), &device)));
         let logits = match self.margins(margins, logits.dims()[1]) {
             Some(values) => logits + Tensor::from_data(values, &device),
             None => logits,
@@ -88,7 +92,7 @@ impl Layout {
 
     /// What is added to the logits `[terms, V]`.
     fn margins(&self, margins: &[Margins], vocabulary: usize) -> Option<TensorData> {
-        if margins.iter().all(Vec::is_empty) {
+        if margins.iter().all(|margins| margins.is_empty()) {
             return None;
         }
         let mut values = vec![0.0_f32; self.answers.len() * vocabulary];
@@ -101,7 +105,7 @@ impl Layout {
 }
 
 /// What is added to the logits of some tokens where an answer begins, while it is taught.
-pub(super) type Margins = Vec<(u32, f32)>;
+pub(super) type Margins = Arc<[(u32, f32)]>;
 
 /// Summed cross-entropy of the answers in some examples (next-token prediction, labels on answers alone).
 ///
@@ -120,8 +124,4 @@ pub(super) fn margined_loss<F: Fusion>(
 ) -> Loss {
     let per_media = visual.as_ref().map_or(0, |v| v.dims()[1]);
     Layout::new(examples, per_media).loss(network, visual, margins)
-}
-
-fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }

@@ -142,8 +142,8 @@ fn margins(records: &[&Record], examples: &[Example], margin: f64) -> Vec<Margin
     }
     let all: f64 = counts.values().sum();
     let adjusted = |(token, count): (&u32, &f64)| (*token, (margin * (count / all).ln()) as f32);
-    let values: Margins = if margin == 0.0 { Margins::new() } else { counts.iter().map(adjusted).collect() };
-    records.iter().map(|record| if is_expression(record) { values.clone() } else { Margins::new() }).collect()
+    let values: Margins = if margin == 0.0 { Margins::default() } else { counts.iter().map(adjusted).collect() };
+    records.iter().map(|record| if is_expression(record) { Arc::clone(&values) } else { Margins::default() }).collect()
 }
 
 impl Instruction {
@@ -254,7 +254,7 @@ impl Objective for Instruction {
                 None => (),
             }
             examples.push(&self.examples[item]);
-            margins.push(self.margins[item].clone());
+            margins.push(Arc::clone(&self.margins[item]));
         }
         if examples.is_empty() {
             return Ok(None);

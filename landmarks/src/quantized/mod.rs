@@ -15,7 +15,6 @@ mod avx512;
 mod columns;
 mod input;
 mod layout;
-mod pages;
 mod plain;
 mod round;
 
@@ -26,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use columns::Columns;
 use input::{Input, Round};
 use layout::{GROUP, SCALES, TILE, group_bytes};
+
+use crate::memory;
 
 /// Multiplications that are not worth a second thread.
 const SMALL: usize = 1 << 17;
@@ -160,23 +161,26 @@ impl Quantized {
         [self.rows, self.columns]
     }
 
-    /// `x Wᵀ`, computed by the processor wherever the tensors are.
+    /// `x Wᵀ` for each of some weights, computed by the processor wherever the tensors are. The input is rounded once, and
+    /// all rows of all weights are shared out among the threads together.
     ///
     /// # Shapes
     /// - x `[L, columns]`
-    /// - output `[L, rows]`
+    /// - outputs `[L, rows]`
     ///
     /// # Panics
-    /// If the shapes do not fit each other.
-    pub fn product(&self, x: Tensor<2>) -> Tensor<2> {
-        let (device, dtype, [n, columns]) = (x.device(), x.dtype(), x.dims());
-        assert_eq!(columns, self.columns, "the input is as wide as the weight");
+    /// If the shapes do not fit each other, or the weights have different bits.
+    pub fn products<const N: usize>(weights: [&Self; N], x: Tensor<2>) -> [Tensor<2>; N] {
+        let (device, dtype, n) = (x.device(), x.dtype(), x.dims()[0]);
         let x = x.into_data().convert::<f32>();
-        let y = match x.as_slice::<f32>() {
-            Ok(x) => self.multiply(x, kernel()),
-            Err(_) => self.multiply(&x.iter::<f32>().collect::<Vec<_>>(), kernel()),
+        let mut products = match x.as_slice::<f32>() {
+            Ok(values) => multiply(weights, x.shape()[1], values, kernel()),
+            Err(_) => multiply(weights, x.shape()[1], &x.iter::<f32>().collect::<Vec<_>>(), kernel()),
         };
-        Tensor::<2>::from_data(TensorData::new(y, [n, self.rows]), &device).cast(dtype)
+        std::array::from_fn(|i| {
+            let data = TensorData::new(std::mem::take(&mut products[i]), [n, weights[i].rows]);
+            Tensor::<2>::from_data(data, &device).cast(dtype)
+        })
     }
 
     /// Bits of a weight.
@@ -228,7 +232,7 @@ impl Quantized {
 
     fn zeros(rows: usize, columns: usize, bits: Bits) -> Self {
         let mut bytes = vec![0; rows / TILE * (columns / GROUP) * group_bytes(bits)];
-        pages::large(&mut bytes);
+        memory::large_pages(&mut bytes);
         Self { bits, rows, columns, bytes }
     }
 
@@ -239,29 +243,37 @@ impl Quantized {
     fn tile(&self, t: usize) -> &[u8] {
         &self.bytes[t * self.tile_bytes()..(t + 1) * self.tile_bytes()]
     }
+}
 
-    /// `x Wᵀ` for rows of `columns` values each; gives rows of `rows` values.
-    fn multiply(&self, x: &[f32], kernel: Kernel) -> Vec<f32> {
-        let n = x.len() / self.columns;
-        let input = Input::new(x, self.columns, self.bits, kernel.round);
-        let mut out = vec![0.0; n * self.rows];
-        let tiles = self.rows / TILE;
-        let columns = Columns::new(&mut out, tiles);
-        let one = |results: &mut Vec<f32>, t: usize| {
-            (kernel.tile)(self, t, &input, results);
-            columns.put(t, results);
-        };
-        let results = || vec![0.0; n * TILE];
-        if n * self.rows * self.columns < SMALL {
-            (0..tiles).fold(results(), |mut results, t| {
-                one(&mut results, t);
-                results
-            });
-        } else {
-            (0..tiles).into_par_iter().for_each_init(results, one);
+/// `x Wᵀ` for rows of `columns` values each; gives rows of as many values as a weight has rows.
+fn multiply<const N: usize>(weights: [&Quantized; N], columns: usize, x: &[f32], kernel: Kernel) -> [Vec<f32>; N] {
+    let bits = weights[0].bits;
+    let alike = weights.iter().all(|weight| weight.columns == columns && weight.bits == bits);
+    assert!(alike, "weights of the same bits, as wide as the input");
+    let n = x.len() / columns;
+    let input = Input::new(x, columns, bits, kernel.round);
+    let mut out = weights.map(|weight| vec![0.0; n * weight.rows]);
+    let places: Vec<Columns> =
+        out.iter_mut().zip(weights).map(|(out, weight)| Columns::new(out, weight.rows / TILE)).collect();
+    let one = |results: &mut Vec<f32>, mut t: usize| {
+        for (weight, place) in weights.into_iter().zip(&places) {
+            let tiles = weight.rows / TILE;
+            if t < tiles {
+                (kernel.tile)(weight, t, &input, results);
+                return place.put(t, results);
+            }
+            t -= tiles;
         }
-        out
+    };
+    let results = || vec![0.0; n * TILE];
+    let rows = weights.iter().map(|weight| weight.rows).sum::<usize>();
+    if n * rows * columns < SMALL {
+        let mut results = results();
+        (0..rows / TILE).for_each(|t| one(&mut results, t));
+    } else {
+        (0..rows / TILE).into_par_iter().for_each_init(results, one);
     }
+    out
 }
 
 /// The fastest kernel that this processor has.
@@ -306,11 +318,14 @@ mod tests {
                     };
                     (0..n * rows).map(dot).collect()
                 };
-                let plain = packed.multiply(&x, PLAIN);
+                let [plain] = multiply([&packed], columns, &x, PLAIN);
                 // The input is rounded too.
                 assert!(relative(&plain, &exact(&packed.values())) < 0.012);
                 assert!(relative(&plain, &exact(&w)) < whole + 0.012);
-                assert_eq!(packed.multiply(&x, kernel()), plain, "the fast kernel is the plain one, bit for bit");
+                let other = Quantized::new(&noise(16 * columns, 3), 16, columns, bits);
+                let [fast, others] = multiply([&packed, &other], columns, &x, kernel());
+                assert_eq!(fast, plain, "the fast kernel is the plain one, bit for bit");
+                assert_eq!([others], multiply([&other], columns, &x, PLAIN), "as alone");
             }
         }
     }
@@ -320,8 +335,8 @@ mod tests {
         for bits in [Bits::Int8, Bits::Int4] {
             for (w, x) in [(1e4, 1e3), (-1e4, 1e3), (-1e4, -1e3), (0.0, 1.0), (1.0, 0.0), (6e4, 1.0)] {
                 let packed = Quantized::new(&[w; 16 * 64], 16, 64, bits);
-                let y = packed.multiply(&[x; 64 * 2], kernel());
-                assert_eq!(y, packed.multiply(&[x; 64 * 2], PLAIN));
+                let [[y], [plain]] = [kernel(), PLAIN].map(|kernel| multiply([&packed], 64, &[x; 64 * 2], kernel));
+                assert_eq!(y, plain);
                 assert!(y.iter().all(|y| (y - w * x * 64.0).abs() <= (w * x * 64.0).abs() * 0.01), "{w} {x} {}", y[0]);
             }
         }

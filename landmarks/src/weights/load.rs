@@ -5,7 +5,7 @@ use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use half::{bf16, f16};
 
 use super::{Dtype, TensorInfo, Weights};
-use crate::Error;
+use crate::{Error, memory};
 
 /// The tensor that a parameter is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,9 +277,16 @@ impl Weights {
     /// # Errors
     /// [`Error::MissingTensors`], [`Error::Io`].
     pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.read_bytes_of(name, (0, 1))
+    }
+
+    /// One of equal parts of the same.
+    pub(super) fn read_bytes_of(&self, name: &str, (part, parts): (usize, usize)) -> Result<Vec<u8>, Error> {
         let info = self.info(name).ok_or_else(|| missing(self, vec![name.to_owned()]))?;
-        let mut bytes = vec![0; info.bytes()];
-        self.files[self.index[name]].source.read_at(info.start, &mut bytes)?;
+        let length = info.bytes() / parts;
+        let mut bytes = vec![0; length];
+        memory::large_pages(&mut bytes);
+        self.files[self.index[name]].source.read_at(info.start + (part * length) as u64, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -96,21 +96,19 @@ fn ready(
     [rows, columns]: [usize; 2],
     report: &mut LoadReport,
 ) -> Result<(), Error> {
-    let (part, parts) = key.part.unwrap_or((0, 1));
-    let Some(bits) = Bits::of(&info.shape, [rows * parts, columns]) else {
+    let part = key.part.unwrap_or((0, 1));
+    let all = [rows * part.1, columns];
+    let Some(bits) = Bits::of(&info.shape, all) else {
         return Err(Error::TensorShape {
             path: weights.path().into(),
             name: key.name.clone(),
-            expected: vec![rows * parts, columns],
+            expected: all.to_vec(),
             found: info.shape.clone(),
         });
     };
     report.tensors += 1;
     report.parameters += rows * columns;
     weights.mark_used(&key.name);
-    let bytes = if options.headers_only { None } else { Some(weights.read_bytes(&key.name)?) };
-    let own = |bytes: Vec<u8>| {
-        if parts == 1 { bytes } else { bytes.chunks(bytes.len() / parts).nth(part).unwrap_or_default().to_vec() }
-    };
-    take(layer, bytes.and_then(|bytes| Quantized::from_bytes(own(bytes), rows, columns, bits)), options, key)
+    let bytes = if options.headers_only { None } else { Some(weights.read_bytes_of(&key.name, part)?) };
+    take(layer, bytes.and_then(|bytes| Quantized::from_bytes(bytes, rows, columns, bits)), options, key)
 }

@@ -43,12 +43,16 @@ pub fn collect<M: Module>(module: &M, key: impl Fn(&str) -> Key) -> NamedTensors
     whole
 }
 
-/// The weights of linear layers that are kept in few bits, each as bytes `[rows, bytes of a row]` (see
-/// [`crate::quantized`]), under the names that `key` gives them.
-pub fn collect_quantized<M: Linears>(module: &mut M, key: impl Fn(&str) -> Key) -> NamedTensors {
+/// The same with the weights of linear layers that are kept in few bits, each as bytes `[rows, bytes of a row]` (see
+/// [`crate::quantized`]): the mirror of [`super::load_quantized`].
+///
+/// # Panics
+/// As [`collect`].
+pub fn collect_quantized<M: Module + Linears>(module: &M, key: impl Fn(&str) -> Key) -> NamedTensors {
+    let mut tensors = collect(module, &key);
     // Parts of one tensor, in order: 16 rows lie together, so rows of bytes follow each other as the rows do.
     let mut parts: BTreeMap<String, BTreeMap<usize, (usize, Vec<u8>)>> = BTreeMap::new();
-    for (path, layer) in module.linears_mut() {
+    for (path, layer) in module.clone().linears_mut() {
         if let Some(weight) = &layer.quantized {
             let Key { name, part } = key(&format!("{path}.weight"));
             let part = part.map_or(0, |(i, _)| i);
@@ -61,7 +65,8 @@ pub fn collect_quantized<M: Linears>(module: &mut M, key: impl Fn(&str) -> Key) 
         let width = bytes.len() / rows;
         TensorData::new(bytes, [rows, width])
     };
-    parts.into_iter().map(|(name, parts)| (name, whole(parts))).collect()
+    tensors.extend(parts.into_iter().map(|(name, parts)| (name, whole(parts))));
+    tensors
 }
 
 struct Collector<F> {
