@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! labels.csv ─► data/ ─► split/ ─► tokenizer.json
-//!                          └─► tower/ ─► base/ (decoder and projector) ─► stage1/ (landmark modules) ─► stage2/ ─► model/
+//!                          └─► teacher/ ─► tower/ ─► base/ (decoder and projector) ─► stage1/ (landmark modules) ─► stage2/ ─► model/
 //! ```
 
 mod data;
@@ -64,7 +64,6 @@ pub fn mini(
     let config = recipe.config();
     let tokenizer = Tokenizer::from_bytes(&tokenizer_json, config.llama.vocab, config.bos, config.eos)?;
 
-    observe(Event::Step("pre-training the tower"));
     let tower = tower::pretrain(recipe, &records, &out.join("split"), out, device, observe)?;
     let parts = Parts {
         image_tower: Some(recipe.tower()),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::LlamaConfig;
 use crate::text::Template;
-use crate::train::{Augmentation, Course, LessonPlan, Optimization, Optimizer, Sampling};
+use crate::train::{Augmentation, Course, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
 use crate::{FaceLlavaConfig, Task};
 
 /// Numbers of the recipe.
@@ -26,6 +26,10 @@ pub struct MiniRecipe {
     pub tower_layers: usize,
     /// Layers of the decoder.
     pub decoder_layers: usize,
+    /// Channels behind the stem and each block of the tower's teacher.
+    pub teacher_widths: Vec<usize>,
+    /// Times through the pictures for the teacher.
+    pub teacher_epochs: usize,
     /// Times through the pictures for the tower.
     pub tower_epochs: usize,
     /// Records in an epoch of the other steps.
@@ -48,7 +52,9 @@ impl Default for MiniRecipe {
             width: 160,
             tower_layers: 4,
             decoder_layers: 3,
-            tower_epochs: 40,
+            teacher_widths: vec![24, 48, 80, 112],
+            teacher_epochs: 24,
+            tower_epochs: 48,
             records: 12_000,
             epochs: [3, 1, 3],
             versions: 3,
@@ -107,19 +113,33 @@ impl MiniRecipe {
         Augmentation { degrees: 5.0, scale: 0.06, shift: 0.04, mirror: true, light: 0.25, blur: 0.1 }
     }
 
-    /// How the tower is taught.
-    pub(super) fn plan(&self) -> LessonPlan {
+    /// What the tower and its teacher are shown.
+    pub(super) fn lesson(&self) -> LessonPlan {
         LessonPlan {
-            augmentation: self.augmentation(),
+            augmentation: Augmentation { degrees: 8.0, scale: 0.1, shift: 0.06, light: 0.3, ..self.augmentation() },
             alpha: 0.5,
-            margin: 0.4,
             label_smoothing: 0.1,
-            points: 10.0,
-            kept: 0.7,
-            whole_from: self.tower_epochs * 7 / 8,
+            mixed: 0.6,
             micro_batch: 64,
             seed: self.seed,
             crop: Some(CropRule::Aligned),
+        }
+    }
+
+    /// How the tower is taught.
+    pub(super) fn plan(&self) -> TowerPlan {
+        TowerPlan { points: 10.0, teacher: 0.7, kept: 0.7, whole_from: self.tower_epochs * 7 / 8 }
+    }
+
+    /// How the teacher's weights are moved.
+    pub(super) fn teaching(&self) -> Optimization {
+        Optimization {
+            warmup_ratio: 0.1,
+            weight_decay: 0.05,
+            epochs: self.teacher_epochs,
+            seed: self.seed,
+            save_every: 200,
+            ..Optimization::new(4e-3, 64)
         }
     }
 
@@ -162,7 +182,7 @@ impl MiniRecipe {
         Course {
             template: Template::Inference,
             sampling: Sampling::Balanced { alpha: 0.75, tasks, records: self.records },
-            margin: 0.4,
+            margin: 0.0,
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.

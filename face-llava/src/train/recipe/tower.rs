@@ -11,7 +11,7 @@ use serde_json::json;
 use super::data::labelled;
 use super::{Event, FRAMES, MiniRecipe};
 use crate::data::{Record, read_records};
-use crate::train::{Lesson, Pupil, Run, TrainError, initialise, train};
+use crate::train::{Lesson, Pupil, Run, Teacher, TeacherObjective, TowerObjective, TrainError, initialise, train};
 use crate::{EXPRESSIONS, Error};
 
 /// The image tower, taught to see expressions and points in the training part.
@@ -29,25 +29,38 @@ pub(super) fn pretrain(
         let weights = Weights::open(&file)?;
         return Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0);
     }
-    let plan = recipe.plan();
+    let (classes, shown) = (EXPRESSIONS.len(), recipe.lesson());
     let (media, labels) = labelled(records, split)?;
-    let (lesson, bad) = Lesson::new(&media, &labels, EXPRESSIONS.len(), config.image_size, plan.clone(), device);
+    let (lesson, bad) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
     if let Some((place, error)) = bad.first() {
         let path = media[*place].path.display();
         observe(Event::Note(format!("{} pictures cannot be used, first {path}: {error}", bad.len())));
     }
-    let settings = recipe.schooling();
-    let folder = out.join("tower");
-    let identity = json!({ "step": "tower", "recipe": recipe, "plan": plan });
-    let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
-    let pupil = initialise(Pupil::new(&config, EXPRESSIONS.len(), device), 2 * config.layers, recipe.seed);
-    let pupil = train(&lesson, pupil, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
     let val = read_records(split.join("val.json"))?;
     let (media, labels) = labelled(&val, split)?;
-    let (lesson, _) = Lesson::new(&media, &labels, EXPRESSIONS.len(), config.image_size, plan, device);
-    let seen = lesson.predict(&pupil);
-    observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, lesson.labels()))));
+    let (unseen, _) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
+
+    observe(Event::Step("teaching the tower's teacher"));
+    let (settings, folder) = (recipe.teaching(), out.join("teacher"));
+    let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": shown });
+    let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
+    let teacher = initialise(Teacher::new(&recipe.teacher_widths, classes, device), 1, recipe.seed);
+    let objective = TeacherObjective::new(&lesson, device);
+    let teacher = train(&objective, teacher, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    let teacher = Module::valid(&teacher);
+    let seen = unseen.predict(|pixels| teacher.forward(pixels));
+    observe(Event::Note(format!("teacher on the validation part: {}", accuracy(&seen, unseen.labels()))));
+
+    observe(Event::Step("pre-training the tower"));
+    let (settings, folder, plan) = (recipe.schooling(), out.join("tower"), recipe.plan());
+    let identity = json!({ "step": "tower", "recipe": recipe, "lesson": shown, "plan": plan });
+    let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
+    let pupil = initialise(Pupil::new(&config, classes, device), 2 * config.layers, recipe.seed);
+    let objective = TowerObjective::new(&lesson, &teacher, plan, device);
+    let pupil = train(&objective, pupil, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
     let pupil = Module::valid(&pupil);
+    let seen = unseen.predict(|pixels| pupil.forward(pixels).0);
+    observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, unseen.labels()))));
     write(&file, &collect(&pupil.tower, |path| path.into()), FloatDType::F32)?;
     let weights = Weights::open(&file)?;
     Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0)
