@@ -60,15 +60,17 @@ impl<F: Fusion> Session<'_, F> {
         if let Some(index) = wholes.iter().position(|whole| whole.len() <= start) {
             return Err(Error::Label { index, label: candidates[index].to_owned(), what: "has no tokens" });
         }
-        // The first token begins every prompt. The last one in common runs with the candidates, whether or not the others
-        // were in the cache already: equal calls give equal bits.
-        let last = start.saturating_sub(1);
-        let (_, begun) = self.begin(&prompt[..=last]);
-        if begun < last {
-            self.append(&prompt[begun..last]);
+        // What stands behind the media runs with the candidates, whether or not it was in the cache already: equal calls
+        // give equal bits.
+        let media =
+            prompt[..start].iter().rposition(|slot| matches!(slot, Slot::Visual(..))).map_or(0, |last| last + 1);
+        let (_, begun) = self.begin(&prompt[..start.min(media + 1)]);
+        if begun < media {
+            self.append(&prompt[begun..media]);
         }
+        let question = tokens(&prompt[media..start]);
         let continuations = wholes.iter().map(|whole| tokens(&whole[start..])).collect::<Vec<_>>();
-        self.continuations(prompt[last], &continuations)
+        self.continuations(&question, &continuations)
     }
 
     /// The probability of each label of a task's closed set (expression, deepfake) against the others: the softmax of
@@ -83,9 +85,9 @@ impl<F: Fusion> Session<'_, F> {
         Ok(openings.iter().map(|(label, _)| *label).zip(shares).collect())
     }
 
-    /// The log-likelihood of each continuation of what is in the cache and `last`. What they begin with alike is computed
-    /// once, and all in one pass where the context has room for it.
-    fn continuations(&mut self, last: Slot, continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
+    /// The log-likelihood of each continuation of what is in the cache and the question. What they begin with alike is
+    /// computed once, and all in one pass where the context has room for it.
+    fn continuations(&mut self, question: &[u32], continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
         let room = self.model.network.decoder.config().context - self.cache.len();
         let mut scores = Vec::with_capacity(continuations.len());
         let mut rest = continuations;
@@ -97,9 +99,12 @@ impl<F: Fusion> Session<'_, F> {
                     break;
                 }
                 // What follows a candidate's last token is not asked for.
-                paths.push(tree.insert(std::iter::once(ROOT).chain(tokens[..tokens.len() - 1].iter().copied())));
+                let asked = tokens[..tokens.len() - 1].iter();
+                let mut path = tree.insert(question.iter().chain(asked).copied());
+                path.drain(..question.len() - 1);
+                paths.push(path);
             }
-            let after = self.after(last, &tree)?;
+            let after = self.after(&tree, question.len() - 1)?;
             for (tokens, path) in rest.iter().zip(&paths) {
                 let logprob = path.iter().zip(tokens).map(|(node, token)| after.logprob(*node, *token)).sum();
                 scores.push(LabelScore { logprob, tokens: tokens.len() });
@@ -109,26 +114,24 @@ impl<F: Fusion> Session<'_, F> {
         Ok(scores)
     }
 
-    /// What may follow each node of a tree whose root is the prompt's last position.
-    fn after(&mut self, last: Slot, tree: &Tree) -> Result<After, Error> {
-        let slots = std::iter::once(last).chain(tree.tokens()[1..].iter().map(|token| Slot::Text(*token)));
-        let embeddings = self.embeddings(&slots.collect::<Vec<_>>());
+    /// What may follow each node of a tree from node `first` on.
+    fn after(&mut self, tree: &Tree, first: usize) -> Result<After, Error> {
         let decoder = &self.model.network.decoder;
-        let hidden = decoder.forward_tree(embeddings, &mut self.cache, tree);
+        let embeddings = decoder.embed(tree.tokens()).unsqueeze();
+        let hidden = decoder.forward_tree(embeddings, &mut self.cache, tree).narrow(1, first, tree.len() - first);
         let logits: Vec<f32> = decoder.logits(hidden).try_into_vec_as().map_err(|e| Error::Backend(e.to_string()))?;
         if !logits.iter().all(|v| v.is_finite()) {
             return Err(Error::NonFinite { step: 0 });
         }
-        Ok(After::new(logits, decoder.config().vocab))
+        Ok(After::new(first, logits, decoder.config().vocab))
     }
 }
 
-/// The root of a tree of continuations: the prompt's last position, whatever it is.
-const ROOT: u32 = 0;
-
-/// Logits of the token after each of some positions.
+/// Logits of the token after each node of a tree.
 #[derive(Debug)]
 struct After {
+    /// The first node that is asked about.
+    first: usize,
     /// `[L, V]`.
     logits: Vec<f32>,
     /// Logarithm of the sum of each row's exponentials.
@@ -137,17 +140,18 @@ struct After {
 }
 
 impl After {
-    fn new(logits: Vec<f32>, vocab: usize) -> Self {
+    fn new(first: usize, logits: Vec<f32>, vocab: usize) -> Self {
         let total = |row: &[f32]| {
             let top = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             top + row.iter().map(|v| (f64::from(*v) - top).exp()).sum::<f64>().ln()
         };
         let totals = logits.chunks(vocab).map(total).collect();
-        Self { logits, totals, vocab }
+        Self { first, logits, totals, vocab }
     }
 
-    fn logprob(&self, position: usize, token: u32) -> f64 {
-        f64::from(self.logits[position * self.vocab + token as usize]) - self.totals[position]
+    fn logprob(&self, node: usize, token: u32) -> f64 {
+        let row = node - self.first;
+        f64::from(self.logits[row * self.vocab + token as usize]) - self.totals[row]
     }
 }
 
@@ -190,9 +194,9 @@ mod tests {
         let shares = softmax(&[-900.0, -901.0, -1e9]);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((shares[0] / shares[1] - 1f64.exp()).abs() < 1e-9 && shares[2] == 0.0);
-        let after = After::new(vec![1.0, 80.0, -3.0, 0.0, 0.0, 0.0], 3);
-        let total = |position| (0..3).map(|token| after.logprob(position, token).exp()).sum::<f64>();
-        assert!((total(0) - 1.0).abs() < 1e-12 && (total(1) - 1.0).abs() < 1e-12);
+        let after = After::new(5, vec![1.0, 80.0, -3.0, 0.0, 0.0, 0.0], 3);
+        let total = |node| (0..3).map(|token| after.logprob(node, token).exp()).sum::<f64>();
+        assert!((total(5) - 1.0).abs() < 1e-12 && (total(6) - 1.0).abs() < 1e-12);
     }
 
     #[test]

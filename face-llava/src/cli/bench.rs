@@ -180,7 +180,8 @@ fn decoder(
     table: &mut Table,
 ) -> Result<(), Failure> {
     let (prompt, new, d) = (arguments.prompt as usize, arguments.new as usize, decoder.config().width);
-    let labels = labels();
+    let question = QUESTION.min(prompt / 2);
+    let labels = labels(question);
     if prompt + new.max(labels.len()) > decoder.config().context {
         return Err(Failure::Usage(format!("the model's context is {} positions", decoder.config().context)));
     }
@@ -205,21 +206,19 @@ fn decoder(
     table.seconds("decoding", &format!("decoding, {new} tokens"), decoding, Some((new as f64, "tokens/s")))?;
     let answer = picture + prefill + decoding;
     table.seconds("answer", "picture to whole answer", answer, Some((1.0, "pictures/s")))?;
-    // From position `begin` on: all but the last, then that and the labels.
-    let choose = |begin: usize, cache: &mut KvCache| {
-        cache.truncate(begin);
-        decoder.forward(embeddings.clone().narrow(1, begin, prompt - 1 - begin), cache, &[0]);
-        let hidden = decoder.forward_tree(decoder.embed(labels.tokens()).unsqueeze(), cache, &labels);
-        wait(decoder.logits(hidden).sum());
+    // A question and the labels go through together, behind everything that does not change with the question.
+    let questions = |count: usize, cache: &mut KvCache| {
+        cache.truncate(0);
+        decoder.forward(embeddings.clone().narrow(1, 0, prompt - question), cache, &[0]);
+        for _ in 0..count {
+            let hidden = decoder.forward_tree(decoder.embed(labels.tokens()).unsqueeze(), cache, &labels);
+            let asked = labels.len() + 1 - question;
+            wait(decoder.logits(hidden.narrow(1, question - 1, asked)).sum());
+        }
     };
-    let label = picture + arguments.median(&mut || choose(0, &mut cache));
+    let label = picture + arguments.median(&mut || questions(1, &mut cache));
     table.seconds("label", "picture to label by likelihood", label, Some((1.0, "pictures/s")))?;
-    // What a question adds is behind the picture.
-    let question = QUESTION.min(prompt / 2);
-    let four = picture
-        + arguments.median(&mut || {
-            (0..4).for_each(|i| choose(if i == 0 { 0 } else { prompt - question }, &mut cache));
-        });
+    let four = picture + arguments.median(&mut || questions(4, &mut cache));
     let name = format!("four labels, {:.2} x faster than alone", 4.0 * label / four);
     table.seconds("four_labels", &name, four, Some((4.0, "labels/s")))
 }
@@ -227,13 +226,14 @@ fn decoder(
 /// Positions behind the picture: a line break, a question of nine tokens (the mean of the pool's), the six of `ASSISTANT:`.
 const QUESTION: usize = 16;
 
-/// The prompt's last position and seven labels, three of them of three tokens and four of two, as Llama's vocabulary has the
-/// seven expressions. The full stop after each is asked for, what follows it is not.
-fn labels() -> Tree {
+/// A question and seven labels, three of them of three tokens and four of two, as Llama's vocabulary has the seven
+/// expressions. The full stop after each is asked for, what follows it is not.
+fn labels(question: usize) -> Tree {
     let mut tree = Tree::default();
     for label in 0..7 {
-        let tokens = [3, 10 + label, 20 + label, 30 + label];
-        tree.insert(tokens.into_iter().take(if label < 3 { 4 } else { 3 }));
+        let tokens = [10 + label, 20 + label, 30 + label];
+        let answer = tokens.into_iter().take(if label < 3 { 3 } else { 2 });
+        tree.insert(std::iter::repeat_n(3, question).chain(answer));
     }
     tree
 }

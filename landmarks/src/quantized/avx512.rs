@@ -13,8 +13,11 @@ use super::{Bits, Quantized};
 
 /// Bytes that memory is fetched in.
 const LINE: usize = 64;
-/// How far ahead.
+/// How far ahead while few rows of the input are at hand: they are as fast as memory, and the processor's own fetching ahead
+/// ends with each page.
 const AHEAD: usize = 4096;
+/// Rows of the input that are taken at once.
+const ROWS: usize = 8;
 
 /// Quads of columns in a group.
 const QUADS: usize = GROUP / QUAD;
@@ -51,38 +54,45 @@ pub(super) fn tile(weight: &Quantized, t: usize, input: &Input, out: &mut [f32])
     let mut n = 0;
     while n < input.rows() {
         let rows = match input.rows() - n {
-            8.. => 8,
-            4..8 => 4,
+            ROWS.. => ROWS,
+            4..ROWS => 4,
+            2..4 => 2,
             _ => 1,
         };
         let out = &mut out[n * TILE..(n + rows) * TILE];
+        // With more rows the tile is in the cache for all but the first: the second ones have time to fetch the next tile.
+        let ahead = match n {
+            _ if input.rows() <= ROWS => AHEAD,
+            ROWS => tile.len(),
+            _ => 0,
+        };
         // SAFETY: the processor was asked, and the lengths were checked: see `rows`.
         unsafe {
             match rows {
-                8 => some::<8>(weight.bits, tile, input, n, out),
-                4 => some::<4>(weight.bits, tile, input, n, out),
-                _ => some::<1>(weight.bits, tile, input, n, out),
+                ROWS => some::<ROWS>(weight.bits, tile, input, n, ahead, out),
+                4 => some::<4>(weight.bits, tile, input, n, ahead, out),
+                2 => some::<2>(weight.bits, tile, input, n, ahead, out),
+                _ => some::<1>(weight.bits, tile, input, n, ahead, out),
             }
         }
         n += rows;
     }
 }
 
-/// `N` rows of the input from `first` on.
+/// `N` rows of the input from `first` on; meanwhile what lies `ahead` bytes further is fetched, if any.
 ///
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `tile` holds as many groups as the input, `out` has `N * 16` places, and the
 /// input has rows up to `first + N`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn some<const N: usize>(bits: Bits, tile: &[u8], input: &Input, first: usize, out: &mut [f32]) {
+unsafe fn some<const N: usize>(bits: Bits, tile: &[u8], input: &Input, first: usize, ahead: usize, out: &mut [f32]) {
     let groups = input.groups();
     let mut sums: [__m512; N] = [_mm512_setzero_ps(); N];
     let codes: [*const i8; N] = std::array::from_fn(|n| input.codes[(first + n) * input.columns..].as_ptr());
     for (g, group) in tile.chunks_exact(group_bytes(bits)).enumerate() {
-        if N == 1 {
-            // One row is as fast as memory: the processor's own fetching ahead ends with each page.
+        if ahead > 0 {
             for line in (0..group.len()).step_by(LINE) {
-                _mm_prefetch::<_MM_HINT_T0>(group.as_ptr().wrapping_add(AHEAD + line).cast());
+                _mm_prefetch::<_MM_HINT_T0>(group.as_ptr().wrapping_add(ahead + line).cast());
             }
         }
         let mut whole: [__m512i; N] =
