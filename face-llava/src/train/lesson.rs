@@ -207,7 +207,7 @@ mod tests {
     fn lesson(folder: &std::path::Path, plan: LessonPlan) -> Lesson {
         let media = |i: usize| {
             let path = folder.join(format!("{i}.png"));
-            RgbImage::from_pixel(8, 8, image::Rgb([if i % 2 == 0 { 0 } else { 255 }; 3])).save(&path).unwrap();
+            RgbImage::from_pixel(8, 8, image::Rgb([if i.is_multiple_of(2) { 0 } else { 255 }; 3])).save(&path).unwrap();
             TrainingMedia { path, is_video: false, landmarks: None }
         };
         let media: Vec<TrainingMedia> = (0..8).map(media).collect();

@@ -143,7 +143,7 @@ mod tests {
         // Stripes along or across.
         let media = |i: usize| {
             let path = folder.path().join(format!("{i}.png"));
-            let stripe = |x: u32, y: u32| ((if i % 2 == 0 { x } else { y }) + i as u32 / 2) / 3 % 2;
+            let stripe = |x: u32, y: u32| ((if i.is_multiple_of(2) { x } else { y }) + i as u32 / 2) / 3 % 2;
             RgbImage::from_fn(24, 24, |x, y| image::Rgb([stripe(x, y) as u8 * 200; 3])).save(&path).unwrap();
             TrainingMedia { path, is_video: false, landmarks: None }
         };
