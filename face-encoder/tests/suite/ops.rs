@@ -320,4 +320,13 @@ fn half_precision_and_checkpoints_take_burns_own_way() {
     let again = ops::activate(Activation::Gelu, x.clone());
     assert!(error(&values(again.clone()), &values(y)) < 1e-6);
     assert!(x.grad(&again.sum().backward()).is_some());
+
+    // Neighbourhoods are copies: the same values either way.
+    for stride in [1, 2] {
+        let x = Tensor::<4>::from_data(random([2, 5, 6, 3]), &Device::flex()).cast(burn::tensor::DType::F16);
+        let own = ops::neighbourhoods(x.clone(), stride).cast(burn::tensor::DType::F32);
+        let fused = ops::neighbourhoods(x.cast(burn::tensor::DType::F32), stride);
+        assert_eq!(own.dims(), fused.dims());
+        assert_eq!(values(own), values(fused));
+    }
 }
