@@ -182,7 +182,7 @@ impl MiniRecipe {
         Course {
             template: Template::Inference,
             sampling: Sampling::Balanced { alpha: 0.75, tasks, records: self.records },
-            margin: 0.0,
+            margin: 0.2,
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.
