@@ -6,7 +6,8 @@
 Makes a virtual environment under target/, installs torch, transformers, gguf and llama-cpp-python (compiled there, minutes)
 into it, writes a GGUF file of random weights under target/ (Q4_0 or Q8_0, the last layer Q8_0: as many bytes a weight as ours
 in each layer), builds the release program, then lets all compute in turn: a prompt of 313 positions, and 16 tokens one after
-the other. Prints medians and the ratios. transformers runs in bfloat16; at 7B it runs after the others, since all three do not fit into 24 GiB.
+the other. Prints medians and the ratios. transformers runs in bfloat16; at 7B it runs after the others, since all three do not
+fit into 24 GiB.
 """
 import argparse
 import json
