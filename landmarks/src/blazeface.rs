@@ -8,6 +8,8 @@ use burn::tensor::ops::{MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Tensor, activation};
 
 use crate::Error;
+#[cfg(feature = "cpu")]
+use crate::separable;
 use crate::weights::{Key, LoadOptions, Weights, load};
 
 /// Side of the input, pixels.
@@ -68,17 +70,39 @@ impl Block {
     /// - x `[B, in, h, w]`
     /// - output `[B, out, h / stride, w / stride]`
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "cpu")]
+        if let Some(y) = separable::block(&x, &self.depthwise, &self.pointwise, self.prelu.as_ref()) {
+            return y;
+        }
+        self.by_parts(x)
+    }
+
+    /// By burn's operations.
+    fn by_parts(&self, x: Tensor<4>) -> Tensor<4> {
         let y = self.pointwise.forward(self.depthwise.forward(x.clone()));
         let shortcut = if self.stride == 2 { max_pool2d(x, MaxPoolOptions::new([2, 2])) } else { x };
         let missing = y.dims()[1] - shortcut.dims()[1];
         let shortcut =
             if missing > 0 { shortcut.pad([(0, missing), (0, 0), (0, 0)], PadMode::Constant(0.0)) } else { shortcut };
-        let sum = y + shortcut;
-        match &self.prelu {
-            Some(prelu) => prelu.forward(sum),
-            None => activation::relu(sum),
-        }
+        bend(self.prelu.as_ref(), y + shortcut)
     }
+}
+
+/// PReLU, or ReLU.
+fn bend(prelu: Option<&PRelu>, x: Tensor<4>) -> Tensor<4> {
+    match prelu {
+        Some(prelu) => prelu.forward(x),
+        None => activation::relu(x),
+    }
+}
+
+/// The first convolution and PReLU, or ReLU.
+pub(crate) fn stem(conv: &Conv2d, prelu: Option<&PRelu>, x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "cpu")]
+    if let Some(y) = separable::stem(&x, conv, prelu) {
+        return y;
+    }
+    bend(prelu, conv.forward(x))
 }
 
 /// A convolution to which nothing is added: heads and stems.
@@ -135,7 +159,7 @@ impl BlazeFace {
     /// - logits `[B, 896]`
     pub fn forward(&self, pixels: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
         let [b, ..] = pixels.dims();
-        let mut x = activation::relu(self.stem.forward(pixels));
+        let mut x = stem(&self.stem, None, pixels);
         let mut tap = None;
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
@@ -164,4 +188,46 @@ pub(crate) fn load_embedded<M: Module>(module: M, prefix: &str) -> Result<M, Err
     let weights = Weights::from_static("embedded MediaPipe weights", WEIGHTS)?;
     let key = |path: &str| Key::from(format!("{prefix}.{path}"));
     Ok(load(module, &weights, &LoadOptions::default(), key)?.0)
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    fn same(case: &str, fused: Tensor<4>, parts: Tensor<4>) {
+        assert_eq!(fused.dims(), parts.dims(), "{case}");
+        let off = (fused - parts.clone()).abs().max().into_scalar::<f32>();
+        let most = parts.abs().max().into_scalar::<f32>();
+        assert!(off < 1e-5 * most.max(1.0), "{case}: {off} of {most}");
+    }
+
+    #[test]
+    fn in_one_pass_as_by_parts() {
+        let device = Device::flex();
+        let picture = |[c, h, w]: [usize; 3]| {
+            // In an order that another operation may leave.
+            Tensor::<4>::random([2, c, w, h], Distribution::Normal(0.0, 1.0), &device).swap_dims(2, 3)
+        };
+        let prelu = |channels| PReluConfig::new().with_num_parameters(channels).init(&device);
+        let cases = [((16, 16, 1), [96, 96]), ((16, 36, 2), [22, 40]), ((5, 7, 1), [1, 3]), ((8, 8, 2), [2, 2])];
+        for ((input, output, stride), [h, w]) in cases {
+            for bent in [false, true] {
+                let case = format!("{input} to {output}, stride {stride}, {h} x {w}, {bent}");
+                let x = picture([input, h, w]);
+                let block = Block::new((input, output, stride), bent, &device);
+                let fused = separable::block(&x, &block.depthwise, &block.pointwise, block.prelu.as_ref());
+                same(&case, fused.unwrap(), block.by_parts(x.clone()));
+                let prelu = bent.then(|| prelu(output));
+                for side in [3, 5] {
+                    let conv = conv([input, output], side, stride, true, &device);
+                    let fused = separable::stem(&x, &conv, prelu.as_ref());
+                    same(&case, fused.unwrap(), bend(prelu.as_ref(), conv.forward(x.clone())));
+                }
+            }
+        }
+        let block = Block::new((4, 4, 2), false, &device);
+        assert!(separable::block(&picture([4, 3, 4]), &block.depthwise, &block.pointwise, None).is_none());
+    }
 }

@@ -6,7 +6,7 @@ use burn::nn::{PRelu, PReluConfig};
 use burn::tensor::{Device, Tensor};
 
 use crate::Error;
-use crate::blazeface::{Block, conv, load_embedded};
+use crate::blazeface::{Block, conv, load_embedded, stem};
 
 /// Side of the input, pixels.
 pub const INPUT: usize = 192;
@@ -104,7 +104,7 @@ impl FaceMesh {
     /// - points `[B, 1404]`: x, y, z of 468 points, in input pixels
     /// - presence `[B, 1]`: logit
     pub fn forward(&self, pixels: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
-        let x = self.stem_prelu.forward(self.stem.forward(pixels));
+        let x = stem(&self.stem, Some(&self.stem_prelu), pixels);
         let x = self.trunk.iter().fold(x, |x, block| block.forward(x));
         (self.points.forward(x.clone()), self.presence.forward(x))
     }

@@ -45,6 +45,8 @@ mod finder;
 mod geometry;
 mod linear;
 mod mesh_aligner;
+#[cfg(feature = "cpu")]
+mod separable;
 mod topology;
 mod track;
 mod warp;

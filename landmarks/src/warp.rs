@@ -49,24 +49,38 @@ pub fn warp(picture: &RgbImage, map: &Affine, width: u32, height: u32) -> RgbIma
     })
 }
 
+#[inline]
 fn bilinear(picture: &RgbImage, x: f64, y: f64, border: Border) -> [u8; 3] {
     let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
     let raw = picture.as_raw();
-    let pixel = |x: i64, y: i64| -> [i64; 3] {
+    // To the nearest, halves away from zero; a cast cuts off.
+    let steps = |x: f64| (x * STEPS as f64 + 0.5_f64.copysign(x)) as i64;
+    let (qx, qy) = (steps(x), steps(y));
+    let (x0, y0) = (qx.div_euclid(STEPS), qy.div_euclid(STEPS));
+    let (fx, fy) = (qx.rem_euclid(STEPS) as u32, qy.rem_euclid(STEPS) as u32);
+    let whole = STEPS as u32;
+    let weights = [(whole - fx) * (whole - fy), fx * (whole - fy), (whole - fx) * fy, fx * fy];
+    let blend = |corners: [&[u8]; 4]| -> [u8; 3] {
+        let corner = |i: usize, c: usize| u32::from(corners[i][c]) * weights[i];
+        // Spelled out: mapping an array is a call for each pixel.
+        let channel = |c: usize| {
+            let sum = corner(0, c) + corner(1, c) + corner(2, c) + corner(3, c);
+            ((sum + whole * whole / 2) / (whole * whole)) as u8
+        };
+        [channel(0), channel(1), channel(2)]
+    };
+    if x0 >= 0 && y0 >= 0 && x0 + 1 < width && y0 + 1 < height {
+        let at = ((y0 * width + x0) * 3) as usize;
+        let (upper, lower) = (&raw[at..at + 6], &raw[at + 3 * width as usize..][..6]);
+        return blend([&upper[..3], &upper[3..], &lower[..3], &lower[3..]]);
+    }
+    let pixel = |x: i64, y: i64| -> &[u8] {
         let (cx, cy) = (x.clamp(0, width - 1), y.clamp(0, height - 1));
         if border == Border::Zero && (cx != x || cy != y) {
-            return [0; 3];
+            return &[0; 3];
         }
         let at = ((cy * width + cx) * 3) as usize;
-        [raw[at], raw[at + 1], raw[at + 2]].map(i64::from)
+        &raw[at..at + 3]
     };
-    let (qx, qy) = ((x * STEPS as f64).round() as i64, (y * STEPS as f64).round() as i64);
-    let (x0, y0) = (qx.div_euclid(STEPS), qy.div_euclid(STEPS));
-    let (fx, fy) = (qx.rem_euclid(STEPS), qy.rem_euclid(STEPS));
-    let corners = [pixel(x0, y0), pixel(x0 + 1, y0), pixel(x0, y0 + 1), pixel(x0 + 1, y0 + 1)];
-    let weights = [(STEPS - fx) * (STEPS - fy), fx * (STEPS - fy), (STEPS - fx) * fy, fx * fy];
-    std::array::from_fn(|c| {
-        let sum: i64 = corners.iter().zip(weights).map(|(p, w)| p[c] * w).sum();
-        ((sum + STEPS * STEPS / 2) / (STEPS * STEPS)) as u8
-    })
+    blend([pixel(x0, y0), pixel(x0 + 1, y0), pixel(x0, y0 + 1), pixel(x0 + 1, y0 + 1)])
 }

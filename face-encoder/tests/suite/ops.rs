@@ -210,12 +210,12 @@ fn losses() {
 }
 
 /// Softmax over materialised scores; rows that see nothing are zero.
-fn plain_attention([q, k, v]: [Tensor<4>; 3], sight: Sight, padding: Option<Tensor<2, Bool>>) -> Tensor<4> {
+fn plain_attention([q, k, v]: [Tensor<4>; 3], sight: Sight, hidden: Option<Tensor<4, Bool>>) -> Tensor<4> {
     let ([b, h, l, d], [_, h_kv, l_k, _]) = (q.dims(), k.dims());
     let repeat = |x: Tensor<4>| x.unsqueeze_dim::<5>(2).expand([b, h_kv, h / h_kv, l_k, d]).reshape([b, h, l_k, d]);
     let mut scores = q.matmul(repeat(k).swap_dims(2, 3)) / (d as f64).sqrt();
-    if let Some(padding) = padding {
-        scores = scores.mask_fill(padding.reshape([b, 1, 1, l_k]).expand([b, h, l, l_k]), -1e30);
+    if let Some(hidden) = hidden {
+        scores = scores.mask_fill(hidden.expand([b, h, l, l_k]), -1e30);
     }
     if sight == Sight::Causal {
         let after: Vec<bool> = (0..l * l_k).map(|i| i % l_k > i / l_k + l_k - l).collect();
@@ -258,7 +258,18 @@ fn attention() {
                 check(
                     &case,
                     || run(&|[q, k, v]| ops::attention(q, k, v, sight, padding())),
-                    || run(&|x| plain_attention(x, sight, padding())),
+                    || run(&|x| plain_attention(x, sight, padding().map(|p| p.reshape([b, 1, 1, l_k])))),
+                );
+                if padded || sight == Sight::Causal {
+                    continue;
+                }
+                // No query sees the same keys as the one before.
+                let hidden: Vec<bool> = (0..l * l_k).map(|i| i % l_k > 0 && (i / l_k + i * i) % 3 > 0).collect();
+                let hidden = || Tensor::<2, Bool>::from_data(TensorData::new(hidden.clone(), [l, l_k]), &recording());
+                check(
+                    &format!("{case}, each query its own keys"),
+                    || run(&|[q, k, v]| ops::attention_hiding(q, k, v, hidden())),
+                    || run(&|x| plain_attention(x, sight, Some(hidden().reshape([1, 1, l, l_k])))),
                 );
             }
         }

@@ -12,8 +12,17 @@ const BLOCK: usize = 96;
 #[derive(Debug)]
 pub struct Attention {
     pub causal: bool,
-    /// `[B * L_k]`.
-    pub padding: Option<Vec<bool>>,
+    pub hidden: Hidden,
+}
+
+/// What is not seen besides.
+#[derive(Debug)]
+pub enum Hidden {
+    Nothing,
+    /// `[B * L_k]`: keys, by every query.
+    Keys(Vec<bool>),
+    /// `[L * L_k]`: keys, by some queries, in every entry.
+    Pairs(Vec<bool>),
 }
 
 /// Queries, keys, values, output, and `[B, H, L]` log-sum-exps.
@@ -102,14 +111,19 @@ impl Head<'_> {
         })
     }
 
-    /// Keys a query sees, before padding.
+    /// Keys a query sees, before those that are hidden.
     const fn seen(&self, query: usize) -> usize {
         if self.attention.causal { self.plan.l_k - self.plan.l + query + 1 } else { self.plan.l_k }
     }
 
-    fn padding(&self) -> Option<&[bool]> {
-        let l_k = self.plan.l_k;
-        self.attention.padding.as_ref().map(|p| &p[self.b * l_k..(self.b + 1) * l_k])
+    /// Keys that a query does not see although it might.
+    fn hidden(&self, query: usize) -> Option<&[bool]> {
+        let (all, row) = match &self.attention.hidden {
+            Hidden::Nothing => return None,
+            Hidden::Keys(all) => (all, self.b),
+            Hidden::Pairs(all) => (all, query),
+        };
+        Some(&all[row * self.plan.l_k..(row + 1) * self.plan.l_k])
     }
 
     fn scale(&self) -> f32 {
@@ -133,7 +147,7 @@ impl Head<'_> {
                     for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
                         let (row, hidden) = row.split_at_mut(self.seen(start + i));
                         hidden.fill(0.0);
-                        sums[start + i] = softmax(row, self.scale(), self.padding());
+                        sums[start + i] = softmax(row, self.scale(), self.hidden(start + i));
                     }
                 },
             );
@@ -170,7 +184,7 @@ impl Head<'_> {
                         p[seen..].fill(0.0);
                         ds[seen..].fill(0.0);
                         let (p, ds) = (&mut p[..seen], &mut ds[..seen]);
-                        slope(p, ds, self.scale(), sums[start + i], shift, self.padding());
+                        slope(p, ds, self.scale(), sums[start + i], shift, self.hidden(start + i));
                     }
                 },
             );
@@ -188,13 +202,13 @@ impl Head<'_> {
 
 /// Scores to probabilities, in place; the log-sum-exp of the scaled scores.
 #[inline(always)]
-fn softmax(row: &mut [f32], scale: f32, padding: Option<&[bool]>) -> f32 {
-    if let Some(padding) = padding {
-        if padding[..row.len()].iter().all(|hidden| *hidden) {
+fn softmax(row: &mut [f32], scale: f32, hidden: Option<&[bool]>) -> f32 {
+    if let Some(hidden) = hidden {
+        if hidden[..row.len()].iter().all(|hidden| *hidden) {
             row.fill(0.0);
             return 0.0;
         }
-        for (s, hidden) in row.iter_mut().zip(padding) {
+        for (s, hidden) in row.iter_mut().zip(hidden) {
             *s = if *hidden { f32::NEG_INFINITY } else { *s };
         }
     }
@@ -202,8 +216,8 @@ fn softmax(row: &mut [f32], scale: f32, padding: Option<&[bool]>) -> f32 {
     for s in row.iter_mut() {
         *s = exp((*s - top) * scale);
     }
-    if let Some(padding) = padding {
-        for (s, hidden) in row.iter_mut().zip(padding) {
+    if let Some(hidden) = hidden {
+        for (s, hidden) in row.iter_mut().zip(hidden) {
             *s = if *hidden { 0.0 } else { *s };
         }
     }
@@ -217,13 +231,13 @@ fn softmax(row: &mut [f32], scale: f32, padding: Option<&[bool]>) -> f32 {
 
 /// Scores to probabilities and gradients of probabilities to gradients of scores, in place.
 #[inline(always)]
-fn slope(p: &mut [f32], ds: &mut [f32], scale: f32, log_sum: f32, shift: f32, padding: Option<&[bool]>) {
+fn slope(p: &mut [f32], ds: &mut [f32], scale: f32, log_sum: f32, shift: f32, hidden: Option<&[bool]>) {
     for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
         *p = exp(*p * scale - log_sum);
         *ds = *p * (*ds - shift) * scale;
     }
-    if let Some(padding) = padding {
-        for ((p, ds), hidden) in p.iter_mut().zip(ds).zip(padding) {
+    if let Some(hidden) = hidden {
+        for ((p, ds), hidden) in p.iter_mut().zip(ds).zip(hidden) {
             if *hidden {
                 (*p, *ds) = (0.0, 0.0);
             }

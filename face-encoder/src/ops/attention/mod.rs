@@ -51,15 +51,15 @@ pub fn attention(
     }
     #[cfg(feature = "cpu")]
     if let (Some(q), Some(k), Some(v)) = (cpu::Operand::of(&q), cpu::Operand::of(&k), cpu::Operand::of(&v)) {
-        let padding = padding.map(|p| p.into_data().iter::<bool>().collect());
-        return cpu::apply(kernel::Attention { causal: sight == Sight::Causal, padding }, [q, k, v]).into_tensor();
+        let hidden = padding.map_or(kernel::Hidden::Nothing, |p| kernel::Hidden::Keys(p.into_data().iter().collect()));
+        return cpu::apply(kernel::Attention { causal: sight == Sight::Causal, hidden }, [q, k, v]).into_tensor();
     }
     let mask = padding.map(|p| p.reshape([b, 1, 1, l_k]).expand([b, 1, l, l_k]));
     let options = AttentionModuleOptions { is_causal: sight == Sight::Causal, ..Default::default() };
     module::attention(q, repeat(k, h / h_kv), repeat(v, h / h_kv), mask, None, options)
 }
 
-/// The same where each query has its own keys, by burn's own operations; every query sees at least one key.
+/// The same where each query has its own keys.
 ///
 /// # Shapes
 /// As [`attention`], and
@@ -69,6 +69,12 @@ pub fn attention(
 /// If the shapes do not fit each other.
 pub fn attention_hiding(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, hidden: Tensor<2, Bool>) -> Tensor<4> {
     let ([b, h, l, _], [_, h_kv, l_k, _]) = (q.dims(), k.dims());
+    assert_eq!(hidden.dims(), [l, l_k], "of each pair it is told whether it is hidden");
+    #[cfg(feature = "cpu")]
+    if let (Some(q), Some(k), Some(v)) = (cpu::Operand::of(&q), cpu::Operand::of(&k), cpu::Operand::of(&v)) {
+        let hidden = kernel::Hidden::Pairs(hidden.into_data().iter().collect());
+        return cpu::apply(kernel::Attention { causal: false, hidden }, [q, k, v]).into_tensor();
+    }
     let mask = hidden.reshape([1, 1, l, l_k]).expand([b, 1, l, l_k]);
     let times = h / h_kv;
     module::attention(q, repeat(k, times), repeat(v, times), Some(mask), None, AttentionModuleOptions::default())

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use face_llava::{
-    Error, FaceLlava, FaceOptions, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task,
+    Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task,
 };
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
@@ -111,25 +111,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     if !waiting.is_empty() {
         let model = arguments.model.load(&device)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
-        let faces = options.faces.clone();
-        let mut worker = Worker { arguments, session: model.session(options) };
-        let mut write = |row: Row<'_>| {
-            tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
-            bar.suspend(|| {
-                if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
-                    complain(&error.message);
-                }
-                let line = serde_json::to_string(&row)?;
-                file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
-            })
-        };
-        // Faces are found side by side, answers given one after the other.
-        for some in waiting.chunks(2 * rayon::current_num_threads()) {
-            let prepared: Vec<_> = some.par_iter().map(|input| arguments.prepare(&model, &faces, input)).collect();
-            for (input, prepared) in some.iter().zip(prepared) {
-                worker.rows(input, prepared, &mut write)?;
-                bar.inc(1);
+        let session = || Worker { arguments, session: model.session(options.clone()) };
+        let mut workers: Vec<Worker<'_>> = (0..side_by_side(&model, &device)).map(|_| session()).collect();
+        let turns = if workers.len() > 1 { TURNS } else { 1 };
+        for some in waiting.chunks(turns * workers.len()) {
+            let share = some.len().div_ceil(workers.len());
+            let shares = workers.par_iter_mut().zip(some.par_chunks(share));
+            let rows: Vec<Vec<Row<'_>>> = shares.flat_map_iter(|(worker, inputs)| worker.each(inputs)).collect();
+            for row in rows.into_iter().flatten() {
+                tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
+                bar.suspend(|| {
+                    if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
+                        complain(&error.message);
+                    }
+                    let line = serde_json::to_string(&row)?;
+                    file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
+                })?;
             }
+            bar.inc(some.len() as u64);
         }
         bar.finish_and_clear();
     }
@@ -142,16 +141,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 impl Arguments {
     fn question(&self) -> &str {
         self.question.as_deref().unwrap_or(self.task.questions()[0])
-    }
-
-    /// Opens an input and finds its face.
-    fn prepare(&self, model: &FaceLlava, faces: &FaceOptions, input: &inputs::Input) -> Result<Found, Error> {
-        let options = OpenOptions { lenient: self.lenient, ..OpenOptions::default() };
-        let media = Media::open_with(&input.path, &options)?;
-        if self.all_faces {
-            return Ok(Found::Whole(Box::new(media)));
-        }
-        Ok(Found::Face(Box::new(model.prepare(&media, faces)?)))
     }
 
     fn scores(&self) -> bool {
@@ -201,12 +190,15 @@ impl Arguments {
     }
 }
 
-/// An input as far as it goes without the session.
-enum Found {
-    /// Its only face.
-    Face(Box<Prepared>),
-    /// To be asked about each face.
-    Whole(Box<Media>),
+/// Up to this width a decoder's operations are too small to be shared out among the threads of a CPU: whole inputs are.
+const NARROW: usize = 512;
+/// Inputs that each of several sessions answers before their rows are written.
+const TURNS: usize = 8;
+
+/// Sessions that answer at the same time.
+fn side_by_side(model: &FaceLlava, device: &NamedDevice) -> usize {
+    let narrow = model.config.llama.width <= NARROW;
+    if device.name == "cpu" && narrow { rayon::current_num_threads() } else { 1 }
 }
 
 struct Worker<'a> {
@@ -215,26 +207,25 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// All rows of one input; an error of the input is a row, an error of the output ends everything.
-    fn rows(
-        &mut self,
-        input: &inputs::Input,
-        found: Result<Found, Error>,
-        write: &mut dyn FnMut(Row<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    /// The rows of each input; an error is a row.
+    fn each<'r>(&mut self, inputs: &'r [inputs::Input]) -> Vec<Vec<Row<'r>>> {
+        inputs.iter().map(|input| self.rows(input)).collect()
+    }
+
+    fn rows<'r>(&mut self, input: &'r inputs::Input) -> Vec<Row<'r>> {
         let row = Row::new(&input.name, self.arguments.task);
-        let media = match found {
-            Ok(Found::Face(prepared)) => {
-                return match self.answer(row.clone(), *prepared, None) {
-                    Ok(answered) => write(answered),
-                    Err(error) => write(row.failed(&error)),
-                };
-            }
-            Ok(Found::Whole(media)) => media,
-            Err(error) => return write(row.failed(&error)),
+        let options = OpenOptions { lenient: self.arguments.lenient, ..OpenOptions::default() };
+        let media = match Media::open_with(&input.path, &options) {
+            Ok(media) => media,
+            Err(error) => return vec![row.failed(&error)],
         };
         let model = self.session.model();
         let mut faces = self.session.options_mut().faces.clone();
+        if !self.arguments.all_faces {
+            let answered = model.prepare(&media, &faces).and_then(|face| self.answer(row.clone(), face, None));
+            return vec![answered.unwrap_or_else(|error| row.failed(&error))];
+        }
+        let mut rows = Vec::new();
         for index in 0.. {
             faces.select = Select::Index(index);
             let prepared = model.prepare(&media, &faces);
@@ -242,15 +233,18 @@ impl Worker<'_> {
                 Ok(answered) => answered,
                 // One past the last track of a clip.
                 Err(Error::NoFace { .. }) if index > 0 => break,
-                Err(error) => return write(row.about(RowFace::unknown(index)).failed(&error)),
+                Err(error) => {
+                    rows.push(row.about(RowFace::unknown(index)).failed(&error));
+                    break;
+                }
             };
             let last = answered.face.as_ref().is_none_or(|face| face.of.is_some_and(|of| index + 1 >= of));
-            write(answered)?;
+            rows.push(answered);
             if last {
                 break;
             }
         }
-        Ok(())
+        rows
     }
 
     fn answer<'r>(&mut self, row: Row<'r>, prepared: Prepared, index: Option<usize>) -> Result<Row<'r>, Error> {
