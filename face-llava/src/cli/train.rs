@@ -176,7 +176,6 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let course = Course {
         template: arguments.template.template(),
         sampling: Sampling::Shuffled,
-        margin: 0.0,
         micro_batch: stage.optimization.micro_batch,
         max_length: config.llama.context.min(3072),
         landmark_dropout: 0.0,

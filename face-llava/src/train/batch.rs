@@ -1,8 +1,6 @@
 //! Several examples as one input of the network, and the loss of what it says.
 
-use std::sync::Arc;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, activation};
 use face_encoder::ops::cross_entropy;
 use frgca::Fusion;
 use landmarks::indices;
@@ -67,7 +65,12 @@ impl Layout {
     ///
     /// # Shapes
     /// - visual `[blocks, per_media, D]`, none for text alone
-    pub fn loss<F: Fusion>(&self, network: &Network<F>, visual: Option<Tensor<3>>, margins: &[Margins]) -> Loss {
+    pub fn loss<F: Fusion>(
+        &self,
+        network: &Network<F>,
+        visual: Option<Tensor<3>>,
+        openings: &[Option<Opening>],
+    ) -> Loss {
         let decoder = &network.decoder;
         let terms = self.answers.len();
         let mut table = decoder.embed(&self.text);
@@ -83,45 +86,44 @@ impl Layout {
             table.select(0, indices(self.rows.iter().copied(), &device)).reshape([self.sequences, self.length, d]);
         let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
         let logits = decoder.logits(hidden.select(0, indices(self.asked.iter().copied(), &device)));
-        let logits = match self.margins(margins, logits.dims()[1]) {
-            Some(values) => logits + Tensor::from_data(values, &device),
-            None => logits,
-        };
-        Loss { sum: cross_entropy(logits, &self.answers), terms }
-    }
-
-    /// What is added to the logits `[terms, V]`.
-    fn margins(&self, margins: &[Margins], vocabulary: usize) -> Option<TensorData> {
-        if margins.iter().all(|margins| margins.is_empty()) {
-            return None;
+        let mut answers = self.answers.clone();
+        let (mut rows, mut shares) = (Vec::new(), Vec::new());
+        for (first, opening) in self.firsts.iter().zip(openings) {
+            let (Some(first), Some(opening)) = (first, opening) else { continue };
+            answers[*first] = None;
+            rows.push(*first);
+            let mut row = vec![0.0_f32; logits.dims()[1]];
+            opening.iter().for_each(|(token, share)| row[*token as usize] += share);
+            shares.extend(row);
         }
-        let mut values = vec![0.0_f32; self.answers.len() * vocabulary];
-        for (first, margins) in self.firsts.iter().zip(margins) {
-            let Some(first) = first else { continue };
-            margins.iter().for_each(|(token, margin)| values[first * vocabulary + *token as usize] = *margin);
+        let mut sum = cross_entropy(logits.clone(), &answers);
+        if !rows.is_empty() {
+            let shape = [rows.len(), logits.dims()[1]];
+            let scores = activation::log_softmax(logits.select(0, indices(rows, &device)), 1);
+            sum = sum - (scores * Tensor::from_data(TensorData::new(shares, shape), &device)).sum();
         }
-        Some(TensorData::new(values, [self.answers.len(), vocabulary]))
+        Loss { sum, terms }
     }
 }
 
-/// What is added to the logits of some tokens where an answer begins, while it is taught.
-pub(super) type Margins = Arc<[(u32, f32)]>;
+/// Shares of the tokens that an answer may begin with, which take the place of the one that it does begin with.
+pub(super) type Opening = Vec<(u32, f32)>;
 
 /// Summed cross-entropy of the answers in some examples (next-token prediction, labels on answers alone).
 ///
 /// # Shapes
 /// - visual `[blocks, N, D]`: visual tokens for each picture or frame of the examples, in order; none for text alone
 pub fn answer_loss<F: Fusion>(network: &Network<F>, examples: &[&Example], visual: Option<Tensor<3>>) -> Loss {
-    margined_loss(network, examples, visual, &[])
+    opening_loss(network, examples, visual, &[])
 }
 
-/// The same with margins for each example; none for none.
-pub(super) fn margined_loss<F: Fusion>(
+/// The same with openings for some examples.
+pub(super) fn opening_loss<F: Fusion>(
     network: &Network<F>,
     examples: &[&Example],
     visual: Option<Tensor<3>>,
-    margins: &[Margins],
+    openings: &[Option<Opening>],
 ) -> Loss {
     let per_media = visual.as_ref().map_or(0, |v| v.dims()[1]);
-    Layout::new(examples, per_media).loss(network, visual, margins)
+    Layout::new(examples, per_media).loss(network, visual, openings)
 }

@@ -1,22 +1,23 @@
 //! Learning to answer: the objective of both of the paper's stages and of LoRA.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, activation};
 use landmarks::files::write_bytes;
 use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use super::augment::random;
-use super::batch::{Margins, margined_loss};
-use super::features::{Features, TrainingMedia, join};
+use super::batch::{Opening, opening_loss};
+use super::features::{Features, Seen, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
-use super::{Example, Loss, Objective, Position, TrainError};
+use super::{Example, Loss, Objective, Position, Pupil, TrainError};
 use crate::data::{LandmarksField, Record};
 use crate::text::{PromptToken, Template, Tokenizer};
-use crate::{Error, Network, Task};
+use crate::{EXPRESSIONS, Error, Network, Task};
 
 /// Purpose of the random numbers.
 const DROP_LANDMARKS: u64 = 3;
@@ -28,9 +29,6 @@ pub struct Course {
     pub template: Template,
     /// How an epoch goes through the records.
     pub sampling: Sampling,
-    /// `margin * ln(share of a label)` is added to the logit of the token that an expression's answer begins with, while it
-    /// is taught, so that rare labels get the wider margin (logit adjustment, arXiv 2007.07314). The authors have none: 0.
-    pub margin: f64,
     /// Examples that go through the network at once.
     pub micro_batch: usize,
     /// Longest input, visual tokens included; longer records are left out.
@@ -43,6 +41,16 @@ pub struct Course {
     pub seed: u64,
 }
 
+/// How the tower's own head guides what answers about expressions begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Guidance {
+    /// How much of it is the head's judgement rather than the label.
+    pub share: f64,
+    /// `tilt * ln(1 / share of the label)` is added to the head's logits, so that rare expressions are named more often
+    /// (logit adjustment, arXiv 2007.07314).
+    pub tilt: f64,
+}
+
 /// Records, tokenised, with what the frozen towers make of their media.
 #[derive(Debug)]
 pub struct Instruction {
@@ -50,8 +58,9 @@ pub struct Instruction {
     /// Place of each example's media among the features'.
     media: Vec<Option<usize>>,
     weights: Option<(Vec<f64>, usize)>,
-    /// Those of each example: of expressions.
-    margins: Vec<Margins>,
+    /// The expression that each example is about.
+    expressions: Vec<Option<usize>>,
+    guide: Option<Guide>,
     features: Arc<Features>,
     course: Course,
     device: Device,
@@ -129,21 +138,43 @@ fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<
     points.map_err(|e| TrainError::Record { id: record.id.clone(), what: e.to_string() }.into())
 }
 
-/// The margins of each record: those of expressions, by what their answers begin with.
-fn margins(records: &[&Record], examples: &[Example], margin: f64) -> Vec<Margins> {
-    let is_expression = |record: &Record| record.meta.as_ref().is_some_and(|meta| meta.task == Task::Expression);
-    let first = |example: &Example| {
-        let place = example.labelled.iter().position(|labelled| *labelled)?;
-        if let PromptToken::Text(id) = example.tokens[place] { Some(id) } else { None }
-    };
-    let mut counts: BTreeMap<u32, f64> = BTreeMap::new();
-    for (_, example) in records.iter().zip(examples).filter(|(record, _)| is_expression(record)) {
-        *counts.entry(first(example).unwrap_or_default()).or_default() += 1.0;
+/// The expression that a record is about, by its place in [`EXPRESSIONS`].
+fn expression(record: &Record) -> Option<usize> {
+    let meta = record.meta.as_ref().filter(|meta| meta.task == Task::Expression)?;
+    EXPRESSIONS.iter().position(|name| meta.labels.first().is_some_and(|label| label == name))
+}
+
+/// What an example's first answer begins with.
+fn opening(example: &Example) -> Option<u32> {
+    let place = example.labelled.iter().position(|labelled| *labelled)?;
+    if let PromptToken::Text(id) = example.tokens[place] { Some(id) } else { None }
+}
+
+/// What the tower's own head thinks of expressions, for the decoder to learn.
+#[derive(Debug)]
+struct Guide {
+    pupil: Pupil,
+    /// What the answer of each expression begins with.
+    tokens: Vec<Option<u32>>,
+    share: f32,
+    /// Added to the logits of each.
+    raised: Vec<f32>,
+}
+
+impl Guide {
+    /// What the answer of each picture, if it is about an expression, should begin with.
+    fn openings(&self, seen: &[Arc<Seen>], expressions: &[Option<usize>]) -> Vec<Option<Opening>> {
+        let (features, _) = join(seen, &self.pupil.tower.device());
+        let raised = Tensor::<1>::from_floats(self.raised.as_slice(), &features.device()).unsqueeze();
+        let judged = activation::softmax(self.pupil.judge(features) + raised, 1);
+        let judged: Vec<f32> = judged.into_data().iter().collect();
+        let all = judged.chunks(self.tokens.len()).zip(expressions).map(|(shares, expression)| {
+            let mut shares: Vec<f32> = shares.iter().map(|share| share * self.share).collect();
+            shares[(*expression)?] += 1.0 - self.share;
+            Some(self.tokens.iter().zip(shares).filter_map(|(token, share)| Some(((*token)?, share))).collect())
+        });
+        all.collect()
     }
-    let all: f64 = counts.values().sum();
-    let adjusted = |(token, count): (&u32, &f64)| (*token, (margin * (count / all).ln()) as f32);
-    let values: Margins = if margin == 0.0 { Margins::default() } else { counts.iter().map(adjusted).collect() };
-    records.iter().map(|record| if is_expression(record) { Arc::clone(&values) } else { Margins::default() }).collect()
 }
 
 impl Instruction {
@@ -200,9 +231,28 @@ impl Instruction {
             Sampling::Shuffled => examples.len(),
         };
         let weights = course.sampling.weights(&used).map(|weights| (weights, draws));
-        let margins = margins(&used, &examples, course.margin);
+        let expressions = used.iter().map(|record| expression(record)).collect();
         let device = device.clone().autodiff();
-        Ok(Self { examples, media, weights, margins, features, course, device, bad: Mutex::new(bad) })
+        let bad = Mutex::new(bad);
+        Ok(Self { examples, media, weights, expressions, guide: None, features, course, device, bad })
+    }
+
+    /// What an answer about the expression in a picture should begin with becomes partly the judgement of the tower's own
+    /// head, which was taught with far more versions of each picture.
+    pub fn guided(mut self, pupil: Pupil, guidance: Guidance) -> Self {
+        let (mut tokens, mut counts) = (vec![None; EXPRESSIONS.len()], vec![0.0_f64; EXPRESSIONS.len()]);
+        for (example, expression) in self.examples.iter().zip(&self.expressions) {
+            if let Some(expression) = expression {
+                tokens[*expression] = opening(example);
+                counts[*expression] += 1.0;
+            }
+        }
+        let all: f64 = counts.iter().sum();
+        // What no example is about has no token: nothing is given to it.
+        let raise = |count: f64| if count > 0.0 { guidance.tilt * (all / count).ln() } else { f64::NEG_INFINITY };
+        let raised = counts.into_iter().map(|count| raise(count) as f32).collect();
+        self.guide = Some(Guide { pupil, tokens, share: guidance.share as f32, raised });
+        self
     }
 
     /// The examples.
@@ -235,7 +285,7 @@ impl Objective for Instruction {
     }
 
     fn loss(&self, network: &Network, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
-        let (mut examples, mut seen, mut margins) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut examples, mut seen, mut expressions) = (Vec::new(), Vec::new(), Vec::new());
         for &item in items {
             match self.media[item].map(|place| self.features.get(place, at.epoch)) {
                 Some(Err(why)) => {
@@ -254,19 +304,23 @@ impl Objective for Instruction {
                 None => (),
             }
             examples.push(&self.examples[item]);
-            margins.push(Arc::clone(&self.margins[item]));
+            expressions.push(self.expressions[item]);
         }
         if examples.is_empty() {
             return Ok(None);
         }
-        let mut visual = None;
+        let (mut visual, mut openings) = (None, Vec::new());
         if !seen.is_empty() {
+            let pictures = seen.iter().all(|seen| seen.shape[0] == 1);
+            if let Some(guide) = self.guide.as_ref().filter(|_| pictures) {
+                openings = guide.openings(&seen, &expressions);
+            }
             let (features, points) = join(&seen, &self.device);
             let position = ((at.epoch as u64) << 32) | at.batch as u64;
             let shown = !random(self.course.seed, DROP_LANDMARKS, position)
                 .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));
             visual = Some(network.visual_tokens(features, points.filter(|_| shown))?);
         }
-        Ok(Some(margined_loss(network, &examples, visual, &margins)))
+        Ok(Some(opening_loss(network, &examples, visual, &openings)))
     }
 }

@@ -54,11 +54,24 @@ impl Pupil {
         self.see(pixels, &(0..self.tower.config().patches()).collect::<Vec<_>>())
     }
 
-    /// The same from some patches.
+    /// Logits of the classes `[B, C]`.
+    ///
+    /// # Shapes
+    /// - patches `[B, N, D]`: the tower's output
+    pub fn judge(&self, patches: Tensor<3>) -> Tensor<2> {
+        self.classify(self.norm.forward(patches))
+    }
+
+    fn classify(&self, normed: Tensor<3>) -> Tensor<2> {
+        let [b, _, d] = normed.dims();
+        self.classes.forward(normed.mean_dim(1).reshape([b, d]))
+    }
+
+    /// Logits and points from some patches.
     fn see(&self, pixels: Tensor<4>, patches: &[usize]) -> (Tensor<2>, Tensor<3>) {
         let z = self.norm.forward(self.tower.some_patches(pixels, patches));
-        let [b, n, d] = z.dims();
-        let logits = self.classes.forward(z.clone().mean_dim(1).reshape([b, d]));
+        let [b, n, _] = z.dims();
+        let logits = self.classify(z.clone());
         let places = activation::softmax(self.places.forward(z.clone()), 1);
         let side = self.tower.config().grid();
         let centre = |i: usize| (i as f32 + 0.5) / side as f32;

@@ -96,6 +96,22 @@ fn a_row_for_each_input_in_their_order() {
 }
 
 #[test]
+fn rows_do_not_depend_on_the_number_of_threads() {
+    let folder = Folder::new();
+    let (couple, blank, photo) = (folder.couple("b.png"), folder.blank("c.png"), astronaut());
+    // More than the sessions take at once, so that every one of them answers about every picture.
+    let inputs = [text(&photo), text(&couple), text(&blank)].repeat(9);
+    let arguments = [["--task", "expression", "--all-faces"].as_slice(), &inputs].concat();
+    let outputs = ["1", "2", "3"].map(|threads| {
+        let output = command(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert_eq!(code(&output), 0);
+        output.stdout
+    });
+    assert_eq!(rows(&outputs[0]).len(), 9 * 4);
+    assert!(outputs[1] == outputs[0] && outputs[2] == outputs[0]);
+}
+
+#[test]
 fn folders_are_searched_by_name() {
     let folder = Folder::new();
     for name in ["b/2.png", "b/1.PNG", "a.png", "c.png"] {

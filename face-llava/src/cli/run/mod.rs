@@ -7,9 +7,7 @@ mod row_file;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use face_llava::{
-    Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task,
-};
+use face_llava::{Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task};
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
 use rayon::prelude::*;

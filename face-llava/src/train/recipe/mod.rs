@@ -64,19 +64,19 @@ pub fn mini(
     let config = recipe.config();
     let tokenizer = Tokenizer::from_bytes(&tokenizer_json, config.llama.vocab, config.bos, config.eos)?;
 
-    let tower = tower::pretrain(recipe, &records, &out.join("split"), out, device, observe)?;
+    let mut pupil = tower::pretrain(recipe, &records, &out.join("split"), out, device, observe)?;
     let parts = Parts {
         image_tower: Some(recipe.tower()),
         video_tower: Some(TowerConfig { frames: Some(FRAMES), ..recipe.tower() }),
         landmarks: true,
     };
-    let tower = tower::colour_blind(&tower, device)?;
-    let video = tower::inflate(&tower, device)?;
+    pupil.tower = tower::colour_blind(&pupil.tower, device)?;
+    let (image, video) = (pupil.tower.clone(), tower::inflate(&pupil.tower, device)?);
 
     records.extend(data::clips(recipe, &records, &out.join("split"), &out.join("clips"))?);
     // What the towers see is the same for all three: once is enough.
     let (media, places) = media_of(&records, &out.join("split"))?;
-    let features = Features::new(Some(tower.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
+    let features = Features::new(Some(image.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
         .cropped(config.face_crop)
         .augmented(recipe.augmentation(), recipe.versions, recipe.seed);
     let features = Arc::new(features);
@@ -92,15 +92,16 @@ pub fn mini(
         }
         let folder = out.join(name);
         let course = recipe.course(i);
-        let identity = json!({ "step": name, "recipe": recipe });
-        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?;
+        let identity = json!({ "step": name, "recipe": recipe, "guidance": recipe.guidance(i) });
+        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?
+            .guided(pupil.clone(), recipe.guidance(i));
         let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
         let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };
         let trained = |path: &str| trains.contains(path);
         network = train(&lessons, network, trained, device, &run, &mut |p| observe(Event::Trained(*p)))?;
     }
     observe(Event::Step("writing the model"));
-    network.image_tower = Some(tower);
+    network.image_tower = Some(image);
     network.video_tower = Some(video);
     let about = Description { config: &config, parts: &parts, tokenizer: &tokenizer_json };
     export(&network, &about, &model, FloatDType::F16)?;

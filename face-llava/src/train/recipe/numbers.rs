@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::LlamaConfig;
 use crate::text::Template;
-use crate::train::{Augmentation, Course, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
+use crate::train::{Augmentation, Course, Guidance, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
 use crate::{FaceLlavaConfig, Task};
 
 /// Numbers of the recipe.
@@ -171,6 +171,11 @@ impl MiniRecipe {
         })
     }
 
+    /// How the tower's own head guides the decoder, by step: the last one sets how often rare expressions are named.
+    pub(super) fn guidance(&self, step: usize) -> Guidance {
+        Guidance { share: 0.7, tilt: [0.0, 0.0, 0.3][step] }
+    }
+
     pub(super) fn course(&self, step: usize) -> Course {
         let tasks = BTreeMap::from([
             (Task::Expression, 0.5),
@@ -182,7 +187,6 @@ impl MiniRecipe {
         Course {
             template: Template::Inference,
             sampling: Sampling::Balanced { alpha: 0.75, tasks, records: self.records },
-            margin: 0.2,
             micro_batch: 32,
             max_length: 900,
             // The base never sees landmarks; the last stage keeps it able to do without.

@@ -14,7 +14,7 @@ use crate::data::{Record, read_records};
 use crate::train::{Lesson, Pupil, Run, Teacher, TeacherObjective, TowerObjective, TrainError, initialise, train};
 use crate::{EXPRESSIONS, Error};
 
-/// The image tower, taught to see expressions and points in the training part.
+/// The image tower with its heads, taught to see expressions and points in the training part.
 pub(super) fn pretrain(
     recipe: &MiniRecipe,
     records: &[Record],
@@ -22,14 +22,13 @@ pub(super) fn pretrain(
     out: &Path,
     device: &Device,
     observe: &mut dyn FnMut(Event),
-) -> Result<Tower, Error> {
+) -> Result<Pupil, Error> {
     let config = recipe.tower();
+    let (classes, shown) = (EXPRESSIONS.len(), recipe.lesson());
     let file = out.join("tower.safetensors");
     if file.exists() {
-        let weights = Weights::open(&file)?;
-        return Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0);
+        return read(Pupil::new(&config, classes, device), &file);
     }
-    let (classes, shown) = (EXPRESSIONS.len(), recipe.lesson());
     let (media, labels) = labelled(records, split)?;
     let (lesson, bad) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
     if let Some((place, error)) = bad.first() {
@@ -61,9 +60,13 @@ pub(super) fn pretrain(
     let pupil = Module::valid(&pupil);
     let seen = unseen.predict(|pixels| pupil.forward(pixels).0);
     observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, unseen.labels()))));
-    write(&file, &collect(&pupil.tower, |path| path.into()), FloatDType::F32)?;
-    let weights = Weights::open(&file)?;
-    Ok(load(config.init(device), &weights, &LoadOptions::default(), |path| path.into())?.0)
+    write(&file, &collect(&pupil, |path| path.into()), FloatDType::F32)?;
+    read(Pupil::new(&config, classes, device), &file)
+}
+
+/// A module filled from a file that names tensors as it does.
+fn read<M: Module>(module: M, file: &Path) -> Result<M, Error> {
+    Ok(load(module, &Weights::open(file)?, &LoadOptions::default(), |path| path.into())?.0)
 }
 
 /// Accuracy and the recall of each class, in words.
@@ -110,7 +113,7 @@ fn filled(config: &TowerConfig, tensors: &NamedTensors, device: &Device) -> Resu
     let folder = tempfile::tempdir().map_err(|source| TrainError::Io { path: std::env::temp_dir(), source })?;
     let file = folder.path().join("tower.safetensors");
     write(&file, tensors, FloatDType::F32)?;
-    Ok(load(config.init(device), &Weights::open(&file)?, &LoadOptions::default(), |path| path.into())?.0)
+    read(config.init(device), &file)
 }
 
 /// The image tower with attention over time that adds nothing yet.
