@@ -144,7 +144,8 @@ impl Picture<'_> {
                     self.shortcut(output, top, out);
                 }
                 let slope = self.slopes.map_or(0.0, |slopes| slopes[output]);
-                out.iter_mut().for_each(|x| *x = x.max(0.0) + slope * x.min(0.0));
+                // What is no number stays none.
+                out.iter_mut().for_each(|x| *x = if *x < 0.0 { slope * *x } else { *x });
             }
         }
     }
