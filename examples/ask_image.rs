@@ -10,7 +10,7 @@ struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
     /// Questions
-    #[arg(long, default_values = ["What emotion is shown?", "Guess the age."])]
+    #[arg(long, default_values = ["What emotion is shown?", "Guess the age of the person."])]
     question: Vec<String>,
 }
 
