@@ -96,12 +96,14 @@ impl Layout {
             opening.iter().for_each(|(token, share)| row[*token as usize] += share);
             shares.extend(row);
         }
-        let mut sum = cross_entropy(logits.clone(), &answers);
-        if !rows.is_empty() {
-            let shape = [rows.len(), logits.dims()[1]];
-            let scores = activation::log_softmax(logits.select(0, indices(rows, &device)), 1);
-            sum = sum - (scores * Tensor::from_data(TensorData::new(shares, shape), &device)).sum();
+        if rows.is_empty() {
+            // Nobody else holds the logits: they are worked on in place.
+            return Loss { sum: cross_entropy(logits, &answers), terms };
         }
+        let shape = [rows.len(), logits.dims()[1]];
+        let scores = activation::log_softmax(logits.clone().select(0, indices(rows, &device)), 1);
+        let opened = (scores * Tensor::from_data(TensorData::new(shares, shape), &device)).sum();
+        let sum = cross_entropy(logits, &answers) - opened;
         Loss { sum, terms }
     }
 }

@@ -25,6 +25,8 @@ mod eval_scores;
 mod gguf;
 #[cfg(feature = "train")]
 mod gradients;
+#[cfg(feature = "train")]
+mod guidance;
 mod labels;
 #[cfg(feature = "mini")]
 mod mini;

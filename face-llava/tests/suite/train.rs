@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use face_llava::data::{LandmarksField, Message, Record, Speaker};
 use face_llava::text::{PromptToken, Template};
 use face_llava::train::{
-    Course, Example, Features, Guidance, Instruction, LoraConfig, Loss, Objective, Optimization, Position, Pupil, Run,
-    Sampling, TrainError, Trains, adapt, answer_loss, load_adapter, media_of, merge, save_adapter, train,
+    Course, Example, Features, Instruction, LoraConfig, Loss, Objective, Optimization, Position, Run, Sampling,
+    TrainError, Trains, adapt, answer_loss, load_adapter, media_of, merge, save_adapter, train,
 };
-use face_llava::{EXPRESSIONS, Error, FaceLlava, FaceLlavaConfig, LoadOptions, Network};
-use landmarks::weights::{LoadOptions as ReadOptions, NamedTensors, Weights, collect, load, write};
+use face_llava::{Error, FaceLlava, FaceLlavaConfig, LoadOptions, Network};
+use landmarks::weights::{NamedTensors, collect};
 use serde_json::json;
 
 use crate::{crop, ids, json as fixture_json, model, open_dir, values};
 
-fn cpu() -> Device {
+pub fn cpu() -> Device {
     face_llava::open_device("cpu").unwrap().device
 }
 
@@ -171,7 +171,7 @@ fn lost_metrics_and_a_disk_that_refuses_lose_nothing_else() {
 // ---- the model ----
 
 /// A record about the photograph's crop.
-fn record(id: &str, answer: &str, image: &Path) -> Record {
+pub fn record(id: &str, answer: &str, image: &Path) -> Record {
     let points: Vec<[f32; 2]> =
         serde_json::from_value(fixture_json("tiny-simple/photo.json")["landmarks_68_normalised"].clone()).unwrap();
     let say = |from, value: &str| Message { from, value: value.into() };
@@ -190,7 +190,7 @@ fn records(n: usize) -> Vec<Record> {
     (0..n).map(|i| record(&i.to_string(), answers[i % 4], &crop())).collect()
 }
 
-fn course() -> Course {
+pub fn course() -> Course {
     Course {
         template: Template::Inference,
         sampling: Sampling::Shuffled,
@@ -208,67 +208,6 @@ fn lessons(records: &[Record], folder: &Path) -> (Result<Instruction, Error>, Ne
     let (media, places) = media_of(records, Path::new("")).unwrap();
     let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
     (Instruction::new(records, &places, features, &tokenizer, course(), folder, &cpu()), network)
-}
-
-/// Heads that see one expression in every picture.
-fn convinced(class: usize, network: &Network, folder: &Path) -> Pupil {
-    let config = network.image_tower.as_ref().unwrap().config();
-    let pupil = Pupil::new(config, EXPRESSIONS.len(), &cpu());
-    let mut tensors = collect(&pupil, |path| path.into());
-    let (weight, bias) = (tensors["classes.weight"].shape().to_vec(), EXPRESSIONS.len());
-    let zeros = TensorData::new(vec![0.0_f32; weight.iter().product()], weight);
-    tensors.insert("classes.weight".into(), zeros);
-    let sure: Vec<f32> = (0..bias).map(|i| if i == class { 50.0 } else { 0.0 }).collect();
-    tensors.insert("classes.bias".into(), TensorData::new(sure, [bias]));
-    let file = folder.join("pupil.safetensors");
-    write(&file, &tensors, FloatDType::F32).unwrap();
-    load(pupil, &Weights::open(&file).unwrap(), &ReadOptions::default(), |path| path.into()).unwrap().0
-}
-
-#[test]
-fn guided_answers_begin_as_the_tower_judges() {
-    let folder = tempfile::tempdir().unwrap();
-    let names = ["neutral", "neutral", "neutral", "anger"];
-    let records: Vec<Record> = names
-        .iter()
-        .enumerate()
-        .map(|(i, label)| {
-            let meta = json!({"task": "expression", "labels": [label], "origin": "human", "source_id": "s"});
-            let answer = if *label == "anger" { "Anger." } else { "Neutral." };
-            Record { meta: Some(serde_json::from_value(meta).unwrap()), ..record(&i.to_string(), answer, &crop()) }
-        })
-        .collect();
-    let loss = |guide: Option<(&str, Guidance)>, item: usize| {
-        let FaceLlava { mut network, tokenizer, .. } = model();
-        let guide = guide.map(|(seen, guidance)| {
-            let class = EXPRESSIONS.iter().position(|name| *name == seen).unwrap();
-            (convinced(class, &network, folder.path()), guidance)
-        });
-        let (media, places) = media_of(&records, Path::new("")).unwrap();
-        let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
-        let mut lessons =
-            Instruction::new(&records, &places, features, &tokenizer, course(), folder.path(), &cpu()).unwrap();
-        if let Some((pupil, guidance)) = guide {
-            lessons = lessons.guided(pupil, guidance);
-        }
-        let at = Position { epoch: 0, batch: 0 };
-        values(lessons.loss(&network, &[item], at).unwrap().unwrap().sum)[0]
-    };
-    let wholly = Guidance { share: 1.0, tilt: 0.0 };
-    let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");
-    let (plain_neutral, plain_anger) = (loss(None, 0), loss(None, 3));
-    near(loss(Some(("neutral", wholly)), 0), plain_neutral);
-    near(loss(Some(("neutral", Guidance { share: 0.0, ..wholly })), 3), plain_anger);
-    // One picture, one question: what both answers begin with has the same probabilities, so what one loses by the other's
-    // first token, the other gains.
-    let neutral = loss(Some(("anger", wholly)), 0) - plain_neutral;
-    let anger = loss(Some(("neutral", wholly)), 3) - plain_anger;
-    assert!(neutral.abs() > 1e-3, "{neutral}");
-    near(neutral, -anger);
-    near(loss(Some(("neutral", Guidance { share: 0.5, ..wholly })), 3) - plain_anger, anger / 2.0);
-    // The head's logits lie 50 apart, and there are three of the one for each of the other.
-    let even = Guidance { tilt: 50.0 / 3.0_f64.ln(), ..wholly };
-    near(loss(Some(("neutral", even)), 3) - plain_anger, anger / 2.0);
 }
 
 fn learn(
