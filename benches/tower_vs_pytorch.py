@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Times the full-size ViT-L/14 tower in this project and in PyTorch, interleaved, on the same threads.
 
-    python3 benches/tower_vs_pytorch.py [RUNS]
+    python3 benches/tower_vs_pytorch.py [RUNS] [DEVICE]
 
 Makes a virtual environment under target/, installs torch, numpy and safetensors into it, writes random weights (1.2 GB,
-float32) under target/tower, builds the release program, then lets both compute in turn and prints the medians.
+float32) under target/tower, builds the release program, then lets both compute in turn and prints the medians. On the CPU
+weights in 8 bits are timed, too. DEVICE is cpu (the default) or cuda; where there is no cargo, the program is not built anew.
 """
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,29 @@ def into_venv():
         venv.create(VENV, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "torch", "numpy", "safetensors"], check=True)
     os.execve(python, [str(python), *sys.argv], os.environ | {"TOWER_VENV": "1"})
+
+
+def build(program, device):
+    """Builds one of the benches' programs for a device, and gives its path."""
+    command = ["cargo", "build", "--release", "-q", "-p", "face-llava-benches", "--bin", program]
+    if shutil.which("cargo"):
+        subprocess.run(command + ["--features", "cuda"] * (device == "cuda"), cwd=ROOT, check=True)
+    return ROOT / "target/release" / program
+
+
+def computed(device):
+    """Waits until PyTorch has done what it was given."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def on(device, threads):
+    """What PyTorch computes on, in words."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else f"{threads} threads"
 
 
 def names():
@@ -101,20 +126,23 @@ def main():
     from safetensors.torch import load_file
 
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     make()
-    build = ["cargo", "build", "--release", "-q", "-p", "face-llava-benches", "--bin", "tower"]
-    subprocess.run(build, cwd=ROOT, check=True)
+    program = build("tower", device)
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
     ours = subprocess.Popen(
-        [ROOT / "target/release/tower", WEIGHTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [program, WEIGHTS, device], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
     print("face-encoder:", ours.stdout.readline().strip())
     print("face-encoder:", ours.stdout.readline().strip())
-    weights = {k.removeprefix("vision_model."): v for k, v in load_file(WEIGHTS / "model.safetensors").items()}
-    pixels = torch.randn(1, 3, 224, 224)
-    times = {"f32": [], "int8": [], "PyTorch": []}
+    weights = load_file(WEIGHTS / "model.safetensors", device=device).items()
+    weights = {k.removeprefix("vision_model."): v for k, v in weights}
+    pixels = torch.randn(1, 3, 224, 224, device=device)
+    # Products with weights in few bits are computed by the processor, wherever the rest is.
+    kinds = ("f32", "int8") if device == "cpu" else ("f32",)
+    times = {which: [] for which in (*kinds, "PyTorch")}
 
     def compute(which):
         ours.stdin.write(f"{which}\n")
@@ -123,16 +151,17 @@ def main():
 
     with torch.inference_mode():
         for run in range(runs + 2):
-            row = {which: compute(which) for which in ("f32", "int8")}
+            row = {which: compute(which) for which in kinds}
             start = time.perf_counter()
             forward(weights, pixels)
+            computed(device)
             row["PyTorch"] = (time.perf_counter() - start) * 1000
             if run >= 2:  # the first runs warm up
                 for which, value in row.items():
                     times[which].append(value)
     ours.stdin.close()
     middle = {which: statistics.median(values) for which, values in times.items()}
-    print(f"PyTorch {torch.__version__}, {threads} threads, medians of {runs} interleaved runs")
+    print(f"PyTorch {torch.__version__}, {on(device, threads)}, medians of {runs} interleaved runs")
     for which, value in middle.items():
         print(f"{which}: {value:.0f} ms, {value / middle['PyTorch']:.2f} times PyTorch's")
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Times steps of training at the small model's shapes in this project and in PyTorch, interleaved, on the same threads.
+"""Times steps of training at the small model's shapes in this project and in PyTorch, interleaved, on the same device.
 
-    python3 benches/training_vs_pytorch.py [RUNS]
+    python3 benches/training_vs_pytorch.py [RUNS] [DEVICE]
 
 Makes a virtual environment under target/, installs torch and numpy into it, builds the release program, then lets both make
 a step in turn (forward, backward, clipping to norm 1, AdamW, all in float32) and prints the medians: a step of pre-training
-the tower (64 pictures of 96x96, classes and 68 points) and one of the decoder (32 sequences of 160 places).
+the tower (64 pictures of 96x96, classes and 68 points) and one of the decoder (32 sequences of 160 places). DEVICE is cpu
+(the default) or cuda.
 """
 import math
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from tower_vs_pytorch import ROOT, into_venv
+from tower_vs_pytorch import build, computed, into_venv, on
 
 
 def tower():
@@ -125,10 +126,11 @@ def decoder():
     return llama, loss
 
 
-def compare(name, make, runs):
+def compare(name, make, runs, program, device):
     import torch
 
-    model, loss = make()
+    with torch.device(device):
+        model, loss = make()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
 
     def step():
@@ -138,11 +140,11 @@ def compare(name, make, runs):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         assert math.isfinite(value.item())
+        computed(device)
 
     threads = str(torch.get_num_threads())
-    program = [ROOT / "target/release/training", name]
     environment = os.environ | {"RAYON_NUM_THREADS": threads}
-    ours = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    ours = subprocess.Popen([program, name, device], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     mine, theirs = [], []
     for run in range(runs + 3):
         ours.stdin.write("\n")
@@ -157,7 +159,7 @@ def compare(name, make, runs):
     ours.stdin.close()
     ours.wait()
     a, b = statistics.median(mine), statistics.median(theirs)
-    print(f"{name}: face-llava {a:.0f} ms, PyTorch {b:.0f} ms a step: {a / b:.2f} times", flush=True)
+    print(f"{name}: face-llava {a:.1f} ms, PyTorch {b:.1f} ms a step: {a / b:.2f} times", flush=True)
 
 
 def main():
@@ -165,13 +167,13 @@ def main():
     import torch
 
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
-    build = ["cargo", "build", "--release", "-q", "-p", "face-llava-benches", "--bin", "training"]
-    subprocess.run(build, cwd=ROOT, check=True)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, medians of {runs} interleaved steps")
+    program = build("training", device)
+    print(f"PyTorch {torch.__version__}, {on(device, torch.get_num_threads())}, medians of {runs} interleaved steps")
     for name, make in (("tower", tower), ("decoder", decoder)):
-        compare(name, make, runs)
+        compare(name, make, runs, program, device)
 
 
 if __name__ == "__main__":

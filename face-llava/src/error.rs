@@ -46,7 +46,9 @@ pub enum Error {
     #[error("tokenizer.json: {0}")]
     Tokenizer(String),
     /// No face where one is needed.
-    #[error("no face found in {media}; pass --no-detect if the picture is the face crop itself")]
+    #[error(
+        "no face found in {media}; if the picture is the face crop itself, say so: --no-detect (run, eval: --whole-image)"
+    )]
     NoFace {
         /// Which media.
         media: String,

@@ -19,7 +19,7 @@ use crate::Error;
 pub struct FaceOptions {
     /// Look for a face and crop it; otherwise the picture is the crop.
     pub detect: bool,
-    /// Which face, where there are several. In videos the largest track.
+    /// Which face, where there are several; in clips, which track (`best` is the largest there).
     pub select: Select,
     /// How the square is laid around it; as the model wants it where nothing is said.
     pub crop: Option<CropRule>,

@@ -18,7 +18,8 @@ pub struct LoadOptions {
     pub weights: WeightOptions,
     /// Refuse tensors that nothing uses.
     pub strict: bool,
-    /// Round the weights of linear layers as they are read: the decoder's to these bits, the towers' to 8. On the CPU.
+    /// Round the weights of linear layers as they are read: the decoder's layers to these bits, all others to 8. On the
+    /// CPU.
     pub quantize: Option<Bits>,
 }
 

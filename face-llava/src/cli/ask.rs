@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object with the text, tokens, face, settings and timings
     #[arg(long)]
     json: bool,
+    /// Report the log-probabilities of the K most likely tokens
+    #[arg(long, default_value_t = 0, value_name = "K", requires = "json")]
+    logprobs: usize,
     #[command(flatten)]
     ask: AskOptions,
     #[command(flatten)]
@@ -44,7 +47,9 @@ struct Output<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let options = arguments.ask.session(false)?;
+    let mut options = arguments.ask.session(false)?;
+    options.sampling.logprobs = arguments.logprobs;
+    options.sampling.check()?;
     let media = arguments.ask.media(&arguments.file)?;
     let device = arguments.device.open()?;
     let model = arguments.model.load(&device)?;

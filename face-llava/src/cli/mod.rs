@@ -13,6 +13,8 @@ mod export;
 mod faces;
 mod inspect;
 mod options;
+#[cfg(feature = "data")]
+mod prices;
 mod run;
 #[cfg(feature = "train")]
 mod train;

@@ -275,7 +275,7 @@ pub(crate) struct AskOptions {
     /// Take the picture as the face crop itself
     #[arg(long)]
     no_detect: bool,
-    /// Which face: largest, best, or an index from `face-llava faces`
+    /// Which face: largest, best, or an index from `face-llava faces`; in a clip, the number of a track
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
     #[command(flatten)]
@@ -301,9 +301,6 @@ pub(crate) struct AskOptions {
     /// End the answer at this string; may be given several times
     #[arg(long, value_name = "STRING")]
     stop: Vec<String>,
-    /// Report the log-probabilities of the K most likely tokens (with --json)
-    #[arg(long, default_value_t = 0, value_name = "K")]
-    logprobs: usize,
     /// Accept pictures that end early
     #[arg(long)]
     lenient: bool,
@@ -335,7 +332,7 @@ impl AskOptions {
             seed: self.seed,
             max_new_tokens: self.max_new_tokens,
             stop: self.stop.clone(),
-            logprobs: self.logprobs,
+            ..Sampling::default()
         };
         let mut options = self.input.session(!self.no_detect, landmarks, sampling)?;
         options.faces.select = self.face;

@@ -19,6 +19,24 @@ use super::{Failure, Outcome, complain, say};
 /// Bytes of tower output kept in memory.
 const FEATURE_MEMORY: usize = 8 << 30;
 
+/// Options that a recipe sets itself.
+const OF_A_STAGE: [&str; 14] = [
+    "stage",
+    "model",
+    "lr",
+    "batch",
+    "accumulation",
+    "epochs",
+    "save_every",
+    "rank",
+    "alpha",
+    "targets",
+    "bad_budget",
+    "template",
+    "gradient_checkpointing",
+    "dry_run",
+];
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   face-llava train --recipe mini --data expressions/labels.csv --out mini
@@ -29,7 +47,7 @@ const FEATURE_MEMORY: usize = 8 << 30;
 A run that was interrupted goes on when the same command is given again.")]
 pub(crate) struct Arguments {
     /// A whole recipe: every step from labelled photographs to a model
-    #[arg(long, value_enum, conflicts_with_all = ["stage", "model"], required_unless_present = "stage")]
+    #[arg(long, value_enum, conflicts_with_all = OF_A_STAGE, required_unless_present = "stage")]
     recipe: Option<Recipe>,
     /// What is trained
     #[arg(long, value_enum, requires = "model")]
@@ -67,7 +85,7 @@ pub(crate) struct Arguments {
     /// The additions are multiplied by alpha / rank
     #[arg(long, default_value_t = 16.0, value_name = "A")]
     alpha: f64,
-    /// Layers that get additions
+    /// Layers that get additions, separated by commas
     #[arg(long, value_delimiter = ',', default_values_t = TARGETS.map(String::from), value_name = "NAMES")]
     targets: Vec<String>,
     /// Part of the records that may be unusable
@@ -83,7 +101,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// For a recipe: use only this many pictures
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "recipe")]
     limit: Option<usize>,
     #[command(flatten)]
     device: DeviceOption,
@@ -193,7 +211,12 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     if let Trains::Lora(config) = &stage.trains {
         network.decoder = adapt(network.decoder, config)?;
     }
-    let identity = json!({ "stage": stage.trains, "model": dir.path(), "data": arguments.data });
+    let identity = json!({
+        "stage": stage.trains,
+        "model": dir.path(),
+        "data": arguments.data,
+        "template": arguments.template.template(),
+    });
     let run = Run { folder: &arguments.out, settings: &stage.optimization, identity, stop_at: None };
     let bar = bar();
     let trains = stage.trains.clone();

@@ -8,11 +8,10 @@ use burn::tensor::{Device, Tensor, activation};
 use landmarks::files::write_bytes;
 use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 use super::augment::random;
 use super::batch::{Opening, opening_loss};
-use super::features::{Features, Seen, TrainingMedia, join};
+use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
 use super::{Example, Loss, Objective, Position, Pupil, TrainError};
 use crate::data::{LandmarksField, Record};
@@ -39,16 +38,6 @@ pub struct Course {
     pub bad_budget: f64,
     /// Seed of the order.
     pub seed: u64,
-}
-
-/// How the tower's own head guides what answers about expressions begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Guidance {
-    /// How much of it is the head's judgement rather than the label.
-    pub share: f64,
-    /// `tilt * ln(1 / share of the label)` is added to the head's logits, so that rare expressions are named more often
-    /// (logit adjustment, arXiv 2007.07314).
-    pub tilt: f64,
 }
 
 /// Records, tokenised, with what the frozen towers make of their media.
@@ -156,22 +145,21 @@ struct Guide {
     pupil: Pupil,
     /// What the answer of each expression begins with.
     tokens: Vec<Option<u32>>,
-    share: f32,
     /// Added to the logits of each.
     raised: Vec<f32>,
 }
 
 impl Guide {
     /// What the answer of each picture, if it is about an expression, should begin with.
-    fn openings(&self, seen: &[Arc<Seen>], expressions: &[Option<usize>]) -> Vec<Option<Opening>> {
-        let (features, _) = join(seen, &self.pupil.tower.device());
+    ///
+    /// # Shapes
+    /// - features `[B, N, D]`: the tower's output, without gradients
+    fn openings(&self, features: Tensor<3>, expressions: &[Option<usize>]) -> Vec<Option<Opening>> {
         let raised = Tensor::<1>::from_floats(self.raised.as_slice(), &features.device()).unsqueeze();
         let judged = activation::softmax(self.pupil.judge(features) + raised, 1);
         let judged: Vec<f32> = judged.into_data().iter().collect();
         let all = judged.chunks(self.tokens.len()).zip(expressions).map(|(shares, expression)| {
-            let mut shares: Vec<f32> = shares.iter().map(|share| share * self.share).collect();
-            shares[(*expression)?] += 1.0 - self.share;
-            Some(self.tokens.iter().zip(shares).filter_map(|(token, share)| Some(((*token)?, share))).collect())
+            expression.map(|_| self.tokens.iter().zip(shares).filter_map(|(t, share)| Some(((*t)?, *share))).collect())
         });
         all.collect()
     }
@@ -237,9 +225,10 @@ impl Instruction {
         Ok(Self { examples, media, weights, expressions, guide: None, features, course, device, bad })
     }
 
-    /// What an answer about the expression in a picture should begin with becomes partly the judgement of the tower's own
-    /// head, which was taught with far more versions of each picture.
-    pub fn guided(mut self, pupil: Pupil, guidance: Guidance) -> Self {
+    /// What an answer about the expression in a picture should begin with becomes the judgement of the tower's own head,
+    /// which was taught with far more versions of each picture. `tilt * ln(1 / share of the label)` is added to its logits,
+    /// so that rare expressions are named more often (logit adjustment, arXiv 2007.07314).
+    pub fn guided(mut self, pupil: Pupil, tilt: f64) -> Self {
         let (mut tokens, mut counts) = (vec![None; EXPRESSIONS.len()], vec![0.0_f64; EXPRESSIONS.len()]);
         for (example, expression) in self.examples.iter().zip(&self.expressions) {
             if let Some(expression) = expression {
@@ -249,9 +238,9 @@ impl Instruction {
         }
         let all: f64 = counts.iter().sum();
         // What no example is about has no token: nothing is given to it.
-        let raise = |count: f64| if count > 0.0 { guidance.tilt * (all / count).ln() } else { f64::NEG_INFINITY };
+        let raise = |count: f64| if count > 0.0 { tilt * (all / count).ln() } else { f64::NEG_INFINITY };
         let raised = counts.into_iter().map(|count| raise(count) as f32).collect();
-        self.guide = Some(Guide { pupil, tokens, share: guidance.share as f32, raised });
+        self.guide = Some(Guide { pupil, tokens, raised });
         self
     }
 
@@ -311,11 +300,11 @@ impl Objective for Instruction {
         }
         let (mut visual, mut openings) = (None, Vec::new());
         if !seen.is_empty() {
+            let (features, points) = join(&seen, &self.device);
             let pictures = seen.iter().all(|seen| seen.shape[0] == 1);
             if let Some(guide) = self.guide.as_ref().filter(|_| pictures) {
-                openings = guide.openings(&seen, &expressions);
+                openings = guide.openings(features.clone().inner(), &expressions);
             }
-            let (features, points) = join(&seen, &self.device);
             let position = ((at.epoch as u64) << 32) | at.batch as u64;
             let shown = !random(self.course.seed, DROP_LANDMARKS, position)
                 .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));

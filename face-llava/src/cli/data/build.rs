@@ -10,6 +10,7 @@ use face_llava::data::{
 };
 
 use super::super::options::{CropName, DeviceOption};
+use super::super::prices::Prices;
 use super::super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
@@ -125,12 +126,12 @@ struct AnnotatorOptions {
     /// Requests a minute, all workers together
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<f64>,
-    /// Prices of a million tokens: sent,received
-    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "IN,OUT")]
-    prices: Option<Vec<f64>>,
+    /// Prices of a million tokens, sent and received, as 0.15,0.6
+    #[arg(long, value_name = "IN,OUT")]
+    prices: Option<Prices>,
     /// The same for the rater, where it differs
-    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "IN,OUT")]
-    rater_prices: Option<Vec<f64>>,
+    #[arg(long, value_name = "IN,OUT")]
+    rater_prices: Option<Prices>,
     /// Longest answer, tokens
     #[arg(long, default_value_t = 300, value_name = "N")]
     max_tokens: u32,
@@ -247,21 +248,21 @@ fn options(arguments: &Arguments) -> Result<BuildOptions, Failure> {
 }
 
 fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>), Failure> {
-    let chat = |url: &str, model: &str, prices: Option<&Vec<f64>>| ChatOptions {
+    let chat = |url: &str, model: &str, prices: Option<Prices>| ChatOptions {
         key_variable: given.key_env.clone(),
         timeout: Duration::from_secs_f64(given.timeout),
         attempts: given.attempts,
         pause: Duration::from_secs_f64(given.pause),
         requests_per_minute: given.requests_per_minute,
-        prompt_price: prices.map_or(0.0, |p| p[0]),
-        completion_price: prices.map_or(0.0, |p| p[1]),
+        prompt_price: prices.unwrap_or_default().sent,
+        completion_price: prices.unwrap_or_default().received,
         max_tokens: given.max_tokens,
         temperature: given.temperature,
         ..ChatOptions::new(url, model)
     };
     let annotator = match (&given.replay, &given.model, &given.endpoint) {
         (Some(file), _, _) => AnnotatorChoice::Replay(file.clone()),
-        (None, Some(model), Some(url)) => AnnotatorChoice::Chat(chat(url, model, given.prices.as_ref())),
+        (None, Some(model), Some(url)) => AnnotatorChoice::Chat(chat(url, model, given.prices)),
         _ => AnnotatorChoice::Offline,
     };
     let rater = match (&given.replay_ratings, &given.rater_model) {
@@ -269,7 +270,7 @@ fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>
         (None, Some(model)) => {
             let url = given.rater_endpoint.as_ref().or(given.endpoint.as_ref());
             let url = url.ok_or_else(|| Failure::Usage("--rater-model needs --endpoint or --rater-endpoint".into()))?;
-            let prices = given.rater_prices.as_ref().or(given.prices.as_ref());
+            let prices = given.rater_prices.or(given.prices);
             Some(RaterChoice::Chat(chat(url, model, prices)))
         }
         _ => None,

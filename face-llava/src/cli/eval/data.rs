@@ -24,7 +24,7 @@ pub(super) struct DataOptions {
     /// Its folder; the file of records or labels for data of your own
     #[arg(long, value_name = "PATH")]
     pub root: PathBuf,
-    /// The part of it; by default the one that the paper's figures are about
+    /// The part of it; by default the first that `eval list` names
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// The task of `records`: expression, action-units, attributes, age or deepfake

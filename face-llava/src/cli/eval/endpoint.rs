@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use face_llava::data::ChatOptions;
 
+use super::super::prices::Prices;
+
 /// A model that speaks the chat-completions protocol.
 #[derive(Args)]
 #[command(next_help_heading = "A model behind an endpoint")]
 pub(super) struct EndpointOptions {
-    /// Base address, as https://host/v1
+    /// Base address, as http://localhost:8000/v1 (https in programs built with `--features tls`)
     #[arg(long, value_name = "URL", requires = "endpoint_model")]
     pub endpoint: Option<String>,
     /// The model's name there; pin a version where there are several
@@ -34,23 +36,23 @@ pub(super) struct EndpointOptions {
     /// Requests a minute
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<f64>,
-    /// Prices of a million tokens: sent,received
-    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "IN,OUT")]
-    prices: Option<Vec<f64>>,
+    /// Prices of a million tokens, sent and received, as 0.15,0.6
+    #[arg(long, value_name = "IN,OUT")]
+    prices: Option<Prices>,
 }
 
 impl EndpointOptions {
     /// The endpoint, where one is given.
     pub fn chat(&self) -> Option<ChatOptions> {
         let (url, model) = self.endpoint.as_ref().zip(self.endpoint_model.as_ref())?;
-        let price = |at: usize| self.prices.as_ref().and_then(|p| p.get(at)).copied().unwrap_or(0.0);
+        let prices = self.prices.unwrap_or_default();
         Some(ChatOptions {
             key_variable: self.key_variable.clone(),
             timeout: Duration::from_secs(self.timeout),
             attempts: self.attempts,
             requests_per_minute: self.requests_per_minute,
-            prompt_price: price(0),
-            completion_price: price(1),
+            prompt_price: prices.sent,
+            completion_price: prices.received,
             max_tokens: self.max_tokens,
             ..ChatOptions::new(url, model)
         })

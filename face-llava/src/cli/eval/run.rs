@@ -8,8 +8,9 @@ use face_llava::eval::{
     Answerer, EndpointAnswerer, PredictOptions, PredictReport, SessionAnswerer, model_identity, predict,
 };
 use face_llava::{Sampling, SessionOptions};
+use serde_json::json;
 
-use super::super::options::{DeviceOption, InputOptions, ModelOptions, landmarks_or};
+use super::super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or};
 use super::super::{Failure, Outcome, busy, complain, progress};
 use super::data::{DataOptions, Opened};
 use super::endpoint::{EndpointOptions, bill};
@@ -88,6 +89,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let mut identity = identity?;
     // Cards of a kind give the same numbers.
     identity["backend"] = device.name.split(':').next().unwrap_or_default().into();
+    identity["quantize"] = json!(arguments.model.quantize.map(BitsName::bits));
+    identity["precision"] = arguments.model.precision.name().into();
     arguments.ask(&opened, &mut SessionAnswerer::new(&model, &identity, session, !arguments.no_generate))
 }
 

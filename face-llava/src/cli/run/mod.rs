@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
     /// Ask this instead of the task's own question
     #[arg(long, value_name = "QUESTION")]
     question: Option<String>,
-    /// Which face: largest, best, or an index from `face-llava faces`
+    /// Which face: largest, best, or an index from `face-llava faces`; in a clip, the number of a track
     #[arg(long, default_value = "largest", value_parser = parse_select)]
     face: Select,
     #[command(flatten)]

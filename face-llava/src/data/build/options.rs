@@ -118,7 +118,7 @@ pub struct BuildOptions {
     pub cache: Option<PathBuf>,
     /// The part of the rows to do.
     pub shard: Shard,
-    /// Items in work at a time; 0 for one on each core.
+    /// Rows in work at a time; 0 for one on each core.
     pub workers: usize,
     /// Only the first rows.
     pub limit: Option<usize>,

@@ -43,7 +43,7 @@ pub trait Benchmark: Sync {
     /// for ages.
     fn labels(&self) -> &'static [&'static str];
 
-    /// The splits by name; the first is the one that the paper's figures are about.
+    /// The splits by name; the first where nothing is said.
     fn splits(&self) -> &'static [&'static str];
 
     /// Items that the split has in the published dataset, where that is known.

@@ -14,8 +14,8 @@ use crate::Task;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scorer {
-    /// The rules of the scorer that was published with this family of models, with their quirks: any words give an
-    /// expression, `happiness` where there is no hint. The word lists are ours.
+    /// The rules of the scorer that was published with this family of models, with their quirks: ties go to the
+    /// first in a fixed order, `happiness` where there is no hint. The word lists are ours.
     TextCompatible,
     /// The first explicit label; answers without one are wrong.
     Strict,
