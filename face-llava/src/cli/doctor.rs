@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use face_llava::{available, built_in, quietly};
 use frgca::{FrgcaConfig, Fusion, Variant};
 
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome, busy, say};
 
 pub(crate) fn run() -> Result<Outcome, Failure> {
     say(format_args!("face-llava {} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH))?;
@@ -18,7 +18,10 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
     let mut healthy = true;
     for named in available() {
         let (name, device) = (named.name, named.device);
+        // A GPU compiles what it has not computed before: half a minute.
+        let bar = busy(format!("computing on {name}"));
         let result = quietly(|| forward(&device)).flatten();
+        bar.finish_and_clear();
         healthy &= result.is_some();
         let verdict = if result.is_some() { "works" } else { "fails: a tiny forward pass gave no finite values" };
         say(format_args!("  device {name}: {verdict}"))?;

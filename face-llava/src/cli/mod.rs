@@ -168,7 +168,7 @@ pub(crate) fn tell(session: &mut Session<'_>, question: &str) -> Result<Result<A
 }
 
 /// A moving line on stderr while something takes long; nothing where stderr is no terminal.
-pub(crate) fn busy(message: &'static str) -> indicatif::ProgressBar {
+pub(crate) fn busy(message: impl Into<std::borrow::Cow<'static, str>>) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new_spinner().with_message(message);
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     bar
