@@ -53,6 +53,16 @@ pub enum Error {
         /// Which media.
         media: String,
     },
+    /// A face that is not there, where there are others.
+    #[error("{media}: no face number {index}; {of} found, counted from 0 by `face-llava faces`")]
+    FaceIndex {
+        /// Which media.
+        media: String,
+        /// The number asked for.
+        index: usize,
+        /// Faces (in clips: tracks) found.
+        of: usize,
+    },
     /// Landmarks that do not go with the media.
     #[error("{given} sets of landmarks for {frames} frames: give one for each")]
     LandmarkFrames {
@@ -86,7 +96,7 @@ pub enum Error {
     /// More tokens than the model can hold.
     #[error(
         "{prompt} tokens of prompt and media and {new} new ones are more than the context of {context}: ask a shorter \
-         question or lower --max-new-tokens"
+         question, begin a new conversation, or lower --max-new-tokens"
     )]
     Context {
         /// Tokens of the prompt, media included.
@@ -159,6 +169,7 @@ impl Error {
             Self::UnusedTensors { .. } => "unused_tensors",
             Self::Tokenizer(_) => "tokenizer",
             Self::NoFace { .. } => "no_face",
+            Self::FaceIndex { .. } => "face_index",
             Self::LandmarkFrames { .. } => "landmark_frames",
             Self::NoTower { .. } => "no_tower",
             Self::MediaCount { .. } => "media_count",

@@ -194,8 +194,12 @@ impl Media {
         Ok(Prepared { crops, landmarks, faces, is_video, decode_ms: self.decode_ms, detect_ms, landmarks_ms })
     }
 
-    fn no_face(&self) -> Error {
-        Error::NoFace { media: self.path.display().to_string() }
+    fn no_face(&self, select: Select, of: usize) -> Error {
+        let media = self.path.display().to_string();
+        match select {
+            Select::Index(index) if of > 0 => Error::FaceIndex { media, index, of },
+            _ => Error::NoFace { media },
+        }
     }
 
     fn picture_face(
@@ -211,7 +215,7 @@ impl Media {
         let found = finder.detect(image)?.faces;
         *clock.detect_ms += ms(start);
         let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
-        let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face())?;
+        let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face(options.select, boxes.len()))?;
         let start = Instant::now();
         let needed = align || rule == CropRule::Aligned;
         let points = if needed { Some(finder.align(image, index, &found[index])?.points) } else { None };
@@ -260,9 +264,9 @@ impl Media {
             Select::Index(id) => tracks.iter().find(|t| t.id == id),
             _ => tracks.iter().max_by(heavier),
         };
-        let track = track.ok_or_else(|| self.no_face())?;
+        let track = track.ok_or_else(|| self.no_face(options.select, tracks.len()))?;
         let each = clip.frames.iter().enumerate().map(|(i, frame)| {
-            let (face, seen) = track.at(i).ok_or_else(|| self.no_face())?;
+            let (face, seen) = track.at(i).ok_or_else(|| self.no_face(Select::Largest, 0))?;
             let crop = lay(frame, &face.bbox, Some(&face.points), rule)?;
             let landmarks = align.then(|| crop.landmarks(&face.points));
             let face = FrameFace {

@@ -29,6 +29,9 @@ pub enum RowFault {
     /// Reading or writing failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// A pipe or a device.
+    #[error("not a file that rows can be kept in; without --out they are printed")]
+    NotAFile,
     /// Another process has it open.
     #[error("another process is writing it")]
     Busy,
@@ -88,6 +91,9 @@ impl RowFile {
         row: impl FnMut(R, Range<u64>),
     ) -> Result<Self, RowFault> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(RowFault::NotAFile);
+        }
         match file.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => return Err(RowFault::Busy),

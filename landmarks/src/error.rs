@@ -50,7 +50,10 @@ pub enum Error {
         source: image::ImageError,
     },
     /// A JPEG without its end.
-    #[error("{}: the JPEG ends early; fetch it again, or pass --lenient to take what is there", at(path))]
+    #[error(
+        "{}: the JPEG ends early; fetch it again (with --lenient, `faces`, `ask`, `chat` and `run` take what is there)",
+        at(path)
+    )]
     TruncatedPicture {
         /// The file, where there is one.
         path: Option<PathBuf>,

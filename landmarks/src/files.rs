@@ -18,8 +18,12 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> 
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = builder.tempfile_in(folder).map_err(fail)?;
+    let permissions = file.as_file().metadata().map_err(fail)?.permissions();
     write(file.path()).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
+    // By now another file may have that name: some writers rename theirs to it.
+    let written = std::fs::OpenOptions::new().write(true).open(file.path()).map_err(fail)?;
+    written.set_permissions(permissions).map_err(fail)?;
+    written.sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Ok(())
 }
@@ -81,6 +85,25 @@ mod tests {
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_took_the_place_of_the_temporary_one_gets_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, moved] = ["plain", "moved"].map(|name| folder.path().join(name));
+        write_bytes(&plain, b"a").unwrap();
+        write_whole(&moved, |temporary| {
+            let other = tempfile::NamedTempFile::new_in(folder.path())?;
+            std::fs::write(other.path(), b"b")?;
+            other.persist(temporary)?;
+            Ok(())
+        })
+        .unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!((std::fs::read(&moved).unwrap().as_slice(), mode(&moved)), (b"b".as_slice(), mode(&plain)));
+    }
+
     #[test]
     fn a_folder_appears_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();

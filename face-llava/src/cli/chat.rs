@@ -41,8 +41,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
             out.flush()?;
         }
         let mut question = String::new();
-        if stdin.lock().read_line(&mut question)? == 0 || question.trim().is_empty() {
+        let read = stdin.lock().read_line(&mut question).map_err(Failure::Input)?;
+        let blank = question.trim().is_empty();
+        if read == 0 || blank && interactive {
             return Ok(Outcome::Done);
+        }
+        if blank {
+            continue;
         }
         let answer = tell(&mut session, question.trim())?;
         say("")?;

@@ -1,5 +1,6 @@
 //! `face-llava faces`
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,7 +10,7 @@ use landmarks::{DetectorOptions, FaceFinder, Faces, Search, draw};
 use serde::Serialize;
 
 use super::options::DeviceOption;
-use super::{Failure, Outcome, complain, progress, say};
+use super::{Failure, Outcome, complain, not_among, progress, say};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -45,7 +46,7 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 struct Row<'a> {
-    path: &'a Path,
+    path: Cow<'a, str>,
     width: u32,
     height: u32,
     #[serde(flatten)]
@@ -57,13 +58,16 @@ struct Row<'a> {
 /// The same row for a picture that failed: one row in, one row out.
 #[derive(Serialize)]
 struct ErrorRow<'a> {
-    path: &'a Path,
+    path: Cow<'a, str>,
     error: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     if arguments.overlay.is_some() && arguments.files.len() != 1 {
         return Err(Failure::Usage("--overlay draws one picture; give one file".into()));
+    }
+    if let Some(out) = &arguments.overlay {
+        not_among(out, &arguments.files)?;
     }
     if !(0.0..=1.0).contains(&arguments.min_score) {
         return Err(Failure::Usage("--min-score lies between 0 and 1".into()));
@@ -85,7 +89,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
                 failed = true;
                 bar.suspend(|| complain(&failure.to_string()));
                 if arguments.json {
-                    say(serde_json::to_string(&ErrorRow { path, error: failure.to_string() })?)?;
+                    say(serde_json::to_string(&ErrorRow {
+                        path: path.to_string_lossy(),
+                        error: failure.to_string(),
+                    })?)?;
                 }
             }
         }
@@ -109,7 +116,7 @@ fn one(path: &Path, arguments: &Arguments, finder: &FaceFinder, bar: &ProgressBa
     let (width, height) = picture.rgb.dimensions();
     bar.suspend(|| {
         if arguments.json {
-            let row = Row { path, width, height, faces: &faces, warnings: &picture.warnings };
+            let row = Row { path: path.to_string_lossy(), width, height, faces: &faces, warnings: &picture.warnings };
             return say(serde_json::to_string(&row)?);
         }
         say(format_args!("{}: {}x{}, {} found", path.display(), width, height, plural(faces.faces.len())))?;

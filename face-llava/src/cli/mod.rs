@@ -91,6 +91,8 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{}: {what}", path.display())]
     Rows { path: std::path::PathBuf, what: String },
+    #[error("input: {0}")]
+    Input(std::io::Error),
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
     #[error("output: {0}")]
@@ -172,6 +174,15 @@ pub(crate) fn busy(message: impl Into<std::borrow::Cow<'static, str>>) -> indica
     let bar = indicatif::ProgressBar::new_spinner().with_message(message);
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     bar
+}
+
+/// Refuses an output that is one of the inputs.
+pub(crate) fn not_among(out: &std::path::Path, inputs: &[std::path::PathBuf]) -> Result<(), Failure> {
+    let whole = |path: &std::path::Path| path.canonicalize().ok();
+    match whole(out).filter(|out| inputs.iter().any(|input| whole(input).as_ref() == Some(out))) {
+        Some(_) => Err(Failure::Usage(format!("{} is an input, too; name another file to write", out.display()))),
+        None => Ok(()),
+    }
 }
 
 /// A bar on stderr over `total` things of a kind; nothing for a handful, fewer than `least`.

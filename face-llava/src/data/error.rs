@@ -89,10 +89,14 @@ pub enum DataError {
         path: PathBuf,
     },
     /// No label, and no task asked for.
-    #[error("{}: no labels; name the tasks with --tasks", path.display())]
+    #[error("{}: {rows} rows, none with a label{why}; name the tasks with --tasks to go on without", path.display())]
     NoTasks {
         /// The file.
         path: PathBuf,
+        /// Its rows.
+        rows: usize,
+        /// What is known of the reason: the first fault, columns that are not known.
+        why: String,
     },
     /// An option that makes no sense.
     #[error("{option} is {value:?}; expected {expected}")]
@@ -166,7 +170,7 @@ pub enum DataError {
     /// A part of a split without records.
     #[error(
         "the {split} part would be empty: none of {persons} persons in {records} records falls into a fraction of \
-         {fraction}; take more persons, another --seed, or 0 for this part"
+         {fraction}; take more persons, another --seed, or 0 for this part and more for another"
     )]
     EmptySplit {
         /// Its name.

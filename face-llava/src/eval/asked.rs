@@ -86,7 +86,11 @@ fn refuse(path: &Path, what: String) -> EvalError {
 /// [`EvalError::File`] for missing settings and for files that are not finished, [`EvalError::Line`] for lines that are
 /// no predictions.
 pub fn read_predictions(path: &Path) -> Result<Predictions, EvalError> {
-    let settings = RowFile::settings(path).map_err(|e| refuse(path, e.to_string()))?;
+    let settings = RowFile::settings(path).map_err(|_| {
+        let what =
+            if path.exists() { "its settings do not lie beside it in FILE.settings.json" } else { "no such file" };
+        refuse(path, what.into())
+    })?;
     let asked = Asked::of(&settings, path)?;
     let bytes = read_file(path, MAX_FILE).map_err(|e| refuse(path, e.to_string()))?;
     let lines = bytes.split_inclusive(|b| *b == b'\n').zip(1..);

@@ -129,6 +129,9 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(code(run(&["faces", &blank, text(&photo), "--overlay", "x.png"])), 2);
     assert_eq!(code(run(&["nothing"])), 2);
     assert_eq!(code(run(&["faces", "/nonexistent.png"])), 1);
+    assert_eq!(code(run(&["faces", &blank, "--overlay", &blank])), 2);
+    assert_eq!(code(run(&["data", "build", "labels.csv", "--out", "x", "--endpoint", "http://127.0.0.1:9/v1"])), 2);
+    assert_eq!(code(ask(&[text(&photo), "What?", "--face", "7"])), 1);
     assert_eq!(code(ask(&[text(&photo), " "])), 1);
     assert_eq!(code(ask(&[text(&photo), "What?", "--temperature", "-1"])), 2);
     assert_eq!(code(ask(&[text(&photo), "What?", "--logprobs", "3"])), 2);
@@ -176,7 +179,7 @@ fn chat_answers_line_by_line() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(b"Guess the age.\nWhy?\n").unwrap();
+    child.stdin.take().unwrap().write_all(b"Guess the age.\n \nWhy?\n").unwrap();
     let (code, out, _) = said(&child.wait_with_output().unwrap());
     assert_eq!((code, out.lines().count()), (0, 2), "{out}");
 }

@@ -152,11 +152,11 @@ fn options_change_the_rows() {
         &["--task", "age", "--overwrite"],
         &["--task", "age", "--all-faces"],
         &["--task", "age", "--face", "eyes"],
+        &["--task", "age", "--question", " "],
         &[],
     ] {
         assert_eq!(code(&run(&[wrong, &[text(&crop), "--whole-image"]].concat())), 2, "{wrong:?}");
     }
-    assert_eq!(code(&run(&["--task", "age", text(&crop), "--question", " ", "--whole-image"])), 1);
     let help = run(&["--help"]);
     assert!(String::from_utf8(help.stdout).unwrap().contains("Examples"));
 }
@@ -282,6 +282,37 @@ fn rows_of_another_kind_are_refused() {
     assert_eq!(std::fs::read(&out).unwrap(), garbled);
     assert_eq!(run(&["--task", "expression", "--overwrite"]).0, 0);
     assert_eq!(std::fs::read(&out).unwrap(), whole);
+}
+
+#[test]
+fn old_rows_go_only_where_new_ones_can_be_made() {
+    let folder = Folder::new();
+    let (face, out) = (folder.face("faces/face.png"), folder.path("rows.jsonl"));
+    let arguments = ["--task", "expression", "--whole-image", text(&face), "--out", text(&out)];
+    assert_eq!(code(&run(&arguments)), 0);
+    let whole = std::fs::read(&out).unwrap();
+    let nowhere = folder.path("nowhere");
+    let elsewhere = Command::new(env!("CARGO_BIN_EXE_face-llava"))
+        .args(["run", "--overwrite", "--model", text(&nowhere)])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert_eq!(code(&elsewhere), 1);
+    assert_eq!(code(&run(&[arguments.as_slice(), &["--overwrite", "--question", " "]].concat())), 2);
+    assert_eq!(std::fs::read(&out).unwrap(), whole);
+    let output = run(&["--task", "expression", "--whole-image", text(&face), "--out", "/dev/null"]);
+    assert!(code(&output) == 1 && String::from_utf8_lossy(&output.stderr).contains("without --out"));
+}
+
+#[test]
+fn a_folder_is_the_same_however_it_is_named() {
+    let folder = Folder::new();
+    folder.face("faces/face.png");
+    for path in ["faces", "./faces"] {
+        let arguments = ["--task", "expression", "--whole-image", path, "--out", "rows.jsonl"];
+        assert_eq!(code(&command(&arguments).current_dir(folder.0.path()).output().unwrap()), 0);
+    }
+    assert_eq!(rows(&std::fs::read(folder.path("rows.jsonl")).unwrap()).len(), 1);
 }
 
 #[test]

@@ -87,7 +87,8 @@ pub(super) struct Arguments {
     next_help_heading = "Who writes and rates the answers (by default sentences from labels and geometry, not rated)"
 )]
 struct AnnotatorOptions {
-    /// Base address of a chat-completions endpoint, as https://host/v1
+    /// Base address of a chat-completions endpoint, as http://localhost:8000/v1 (https in programs built with
+    /// `--features tls`)
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// Model that writes the answers
@@ -260,6 +261,9 @@ fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>
         temperature: given.temperature,
         ..ChatOptions::new(url, model)
     };
+    if given.endpoint.is_some() && given.model.is_none() && given.rater_model.is_none() {
+        return Err(Failure::Usage("--endpoint needs --model (who writes) or --rater-model (who rates)".into()));
+    }
     let annotator = match (&given.replay, &given.model, &given.endpoint) {
         (Some(file), _, _) => AnnotatorChoice::Replay(file.clone()),
         (None, Some(model), Some(url)) => AnnotatorChoice::Chat(chat(url, model, given.prices)),

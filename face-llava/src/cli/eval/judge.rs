@@ -7,7 +7,7 @@ use face_llava::data::read_records;
 use face_llava::eval::judge::{ChatJudge, Judge, JudgeOptions, JudgeReport, ReplayJudge, judge, references};
 use face_llava::eval::{Asked, EvalError, read_all};
 
-use super::super::{Failure, Outcome, complain, progress, say};
+use super::super::{Failure, Outcome, complain, not_among, progress, say};
 use super::endpoint::{EndpointOptions, bill};
 
 #[derive(Args)]
@@ -46,6 +46,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    not_among(&arguments.out, &arguments.files)?;
     let mut runs = read_all(&arguments.files)?;
     let (Some(predictions), 0) = (runs.pop(), runs.len()) else {
         let what = "these are files of several runs; judge one at a time".into();
@@ -82,11 +83,19 @@ fn tell(report: &JudgeReport) -> Result<Outcome, Failure> {
             |means| means.values().map(|v| format!("{v:>5.2}")).join("  "),
         );
         say(format_args!("{:<14} {:>7} {:>7} {missing:>8}  {means}", of.task.name(), of.items, of.rated))?;
+        for (why, count) in &of.missing {
+            complain(&format!("{}: {count} ratings missing: {why}", of.task.name()));
+        }
+        if of.pending > 0 {
+            let last = report.fault.as_ref().map_or_else(String::new, |fault| format!(" ({})", fault.message));
+            complain(&format!("{}: {} answers are left{last}; give the same command", of.task.name(), of.pending));
+        }
     }
     if let Some(agreement) = &report.agreement {
         let alpha = agreement.values().map(|a| a.alpha.map_or("    -".into(), |alpha| format!("{alpha:>5.2}")));
         say(format_args!("agreement of repeats (Krippendorff's alpha) {}", alpha.join("  ")))?;
     }
     complain(&bill(&report.paid));
-    Ok(if report.complete { Outcome::Done } else { Outcome::Failed })
+    let rated = report.tasks.iter().any(|of| of.rated > 0);
+    Ok(if report.complete && rated { Outcome::Done } else { Outcome::Failed })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use face_llava::eval::{Asked, EvalError, Score, Scorer, read_all, write_predictions};
 use landmarks::files::write_bytes;
 
-use super::super::{Failure, Outcome, say};
+use super::super::{Failure, Outcome, not_among, say};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -48,6 +48,9 @@ fn parse_scorer(name: &str) -> Result<Scorer, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    if let Some(out) = &arguments.out {
+        not_among(out, &arguments.files)?;
+    }
     let mut scores = Vec::new();
     for predictions in read_all(&arguments.files)? {
         let asked = Asked::of(&predictions.settings, &arguments.files[0])?;
@@ -82,6 +85,7 @@ fn tell(score: &Score) -> Result<(), Failure> {
 }
 
 pub(super) fn merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
+    not_among(&arguments.out, &arguments.files)?;
     let mut runs = read_all(&arguments.files)?;
     match (runs.pop(), runs.len()) {
         (Some(predictions), 0) => write_predictions(&predictions, &arguments.out)?,

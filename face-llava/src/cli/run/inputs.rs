@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Endings of files that a folder is searched for; what a file is, its content decides.
-const ENDINGS: [&str; 20] = [
-    "jpg", "jpeg", "png", "apng", "webp", "gif", "bmp", "tif", "tiff", "mp4", "m4v", "mov", "avi", "mkv", "webm",
-    "mpg", "mpeg", "wmv", "flv", "3gp",
-];
+const PICTURES: [&str; 9] = ["jpg", "jpeg", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"];
+const CLIPS: [&str; 11] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "3gp"];
 
 /// A file to open.
 #[derive(Debug)]
@@ -15,6 +13,13 @@ pub(super) struct Input {
     pub path: PathBuf,
     /// The path as rows name it.
     pub name: String,
+}
+
+impl Input {
+    /// Whether the name is a video's.
+    pub fn is_clip(&self) -> bool {
+        ends(&self.path, &CLIPS)
+    }
 }
 
 /// How many times each input has its rows already.
@@ -48,7 +53,8 @@ pub(super) fn list(paths: &[PathBuf]) -> Vec<Input> {
 }
 
 fn push(path: PathBuf, inputs: &mut Vec<Input>) {
-    let name = path.to_string_lossy().into_owned();
+    // `photos` and `./photos` are the same to rows.
+    let name = path.strip_prefix(".").unwrap_or(&path).to_string_lossy().into_owned();
     inputs.push(Input { path, name });
 }
 
@@ -67,13 +73,13 @@ fn search(folder: &Path, inputs: &mut Vec<Input>) {
             continue;
         } else if entry.file_type().is_ok_and(|t| t.is_dir()) {
             search(&path, inputs);
-        } else if is_media(&path) && !path.is_dir() {
+        } else if (ends(&path, &PICTURES) || ends(&path, &CLIPS)) && !path.is_dir() {
             push(path, inputs);
         }
     }
 }
 
-fn is_media(path: &Path) -> bool {
+fn ends(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
+    ending.is_some_and(|e| endings.contains(&e.as_str()))
 }

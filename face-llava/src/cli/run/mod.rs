@@ -98,16 +98,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return Err(Failure::Usage("no pictures or videos in the given folders".into()));
     }
     let device = arguments.device.open()?;
+    if PHOTOS.contains(&arguments.task) && inputs.iter().any(inputs::Input::is_clip) {
+        let task = arguments.task.name();
+        complain(&format!("note: {task} is learnt from photographs; what is said about clips is a guess"));
+    }
     let (mut file, mut done, mut tally) = (None, inputs::Done::default(), Tally::default());
+    // Old rows go only where new ones can be made.
+    let mut loaded = if arguments.overwrite { Some(arguments.model.load(&device)?) } else { None };
     if let Some(path) = &arguments.out {
-        let settings = arguments.settings(&options, &device);
+        let settings = arguments.settings(&options, &device)?;
         let opened = RowFile::open(path, &settings, arguments.overwrite, arguments.all_faces)?;
         (file, done, tally) = (Some(opened.file), opened.done, opened.tally);
     }
     let all = inputs.len() as u64;
     let waiting: Vec<_> = inputs.into_iter().filter(|input| !done.take(&input.name)).collect();
     if !waiting.is_empty() {
-        let model = arguments.model.load(&device)?;
+        let model = loaded.take().map_or_else(|| arguments.model.load(&device), Ok)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
         let session = || Worker { arguments, session: model.session(options.clone()) };
         let mut workers: Vec<Worker<'_>> = (0..side_by_side(&model, &device)).map(|_| session()).collect();
@@ -132,6 +138,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     }
     if let Some(path) = &arguments.out {
         complain(&format!("{}: {tally}", path.display()));
+        if tally.has_failed() {
+            complain("rows of failed inputs stay as they are; --overwrite asks about all again");
+        }
     }
     Ok(tally.outcome())
 }
@@ -152,6 +161,9 @@ impl Arguments {
                 "--scorer likelihood goes with expression and deepfake, not with {task}"
             )));
         }
+        if self.question().trim().is_empty() {
+            return Err(Failure::Usage("--question is empty".into()));
+        }
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
         let mut options = self.input.session(!self.whole_image, landmarks_or(self.no_landmarks), sampling)?;
         options.faces.select = self.face;
@@ -159,8 +171,8 @@ impl Arguments {
     }
 
     /// Everything that the rows depend on besides the inputs.
-    fn settings(&self, options: &SessionOptions, device: &NamedDevice) -> Value {
-        json!({
+    fn settings(&self, options: &SessionOptions, device: &NamedDevice) -> Result<Value, Failure> {
+        Ok(json!({
             "schema": SCHEMA,
             "version": env!("CARGO_PKG_VERSION"),
             "task": self.task,
@@ -168,6 +180,7 @@ impl Arguments {
             "template": options.template,
             "sampling": options.sampling,
             "model": self.model.name(),
+            "weights_sha256": self.weights_inside()?,
             "image_tower": self.model.image_tower,
             "video_tower": self.model.video_tower,
             "decoder": self.model.decoder,
@@ -184,10 +197,21 @@ impl Arguments {
             "lenient": self.lenient,
             "dtype": self.model.precision.name(),
             "device": device.name,
-        })
+        }))
+    }
+
+    /// What the weights inside this program are, where they are used: another build may hold others.
+    fn weights_inside(&self) -> Result<Option<Value>, Failure> {
+        #[cfg(feature = "eval")]
+        if self.model.model.is_none() {
+            return Ok(Some(face_llava::eval::model_identity(&self.model.open()?)?["weights_sha256"].take()));
+        }
+        Ok(None)
     }
 }
 
+/// Tasks that the paper's training knows from photographs alone.
+const PHOTOS: [Task; 3] = [Task::ActionUnits, Task::Attributes, Task::Age];
 /// Up to this width a decoder's operations are too small to be shared out among the threads of a CPU: whole inputs are.
 const NARROW: usize = 512;
 /// Inputs that each of several sessions answers before their rows are written.
@@ -230,7 +254,7 @@ impl Worker<'_> {
             let answered = match prepared.and_then(|prepared| self.answer(row.clone(), prepared, Some(index))) {
                 Ok(answered) => answered,
                 // One past the last track of a clip.
-                Err(Error::NoFace { .. }) if index > 0 => break,
+                Err(Error::NoFace { .. } | Error::FaceIndex { .. }) if index > 0 => break,
                 Err(error) => {
                     rows.push(row.about(RowFace::unknown(index)).failed(&error));
                     break;

@@ -122,6 +122,10 @@ impl Tally {
         self.unparsed += usize::from(unparsed == Some(true));
     }
 
+    pub fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+
     pub fn outcome(&self) -> Outcome {
         match (self.failed, self.answered) {
             (0, 0) => Outcome::NoFace,

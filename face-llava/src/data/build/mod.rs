@@ -129,6 +129,18 @@ struct Plan<'a> {
     settings: BTreeMap<String, Value>,
 }
 
+/// Why there is nothing to ask about.
+fn no_tasks(options: &BuildOptions, source: &Source) -> DataError {
+    let mut why = String::new();
+    if let Some(fault) = source.rows.iter().find_map(|row| row.content.as_ref().err()) {
+        why += &format!("; the first fault is {fault}");
+    }
+    if !source.ignored.is_empty() {
+        why += &format!("; columns that are not known: {}", source.ignored.join(", "));
+    }
+    DataError::NoTasks { path: options.source.clone(), rows: source.rows.len(), why }
+}
+
 impl<'a> Plan<'a> {
     fn new(
         options: &'a BuildOptions,
@@ -142,7 +154,7 @@ impl<'a> Plan<'a> {
         tasks.sort_unstable();
         tasks.dedup();
         if tasks.is_empty() {
-            return Err(DataError::NoTasks { path: options.source.clone() }.into());
+            return Err(no_tasks(options, &source).into());
         }
         let pool = Pool::open(options.questions.as_deref())?;
         let settings = settings::settings(options, &source, &tasks, &pool, annotator, rater);
