@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, activation};
 use landmarks::files::write_bytes;
 use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use super::augment::random;
 use super::batch::{Opening, opening_loss};
@@ -38,6 +39,16 @@ pub struct Course {
     pub bad_budget: f64,
     /// Seed of the order.
     pub seed: u64,
+}
+
+/// How the tower's own head guides what answers about expressions begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Guidance {
+    /// How much of it is the head's judgement rather than the label.
+    pub share: f64,
+    /// `tilt * ln(1 / share of the label)` is added to the head's logits, so that rare expressions are named more often
+    /// (logit adjustment, arXiv 2007.07314).
+    pub tilt: f64,
 }
 
 /// Records, tokenised, with what the frozen towers make of their media.
@@ -145,6 +156,7 @@ struct Guide {
     pupil: Pupil,
     /// What the answer of each expression begins with.
     tokens: Vec<Option<u32>>,
+    share: f32,
     /// Added to the logits of each.
     raised: Vec<f32>,
 }
@@ -159,7 +171,9 @@ impl Guide {
         let judged = activation::softmax(self.pupil.judge(features) + raised, 1);
         let judged: Vec<f32> = judged.into_data().iter().collect();
         let all = judged.chunks(self.tokens.len()).zip(expressions).map(|(shares, expression)| {
-            expression.map(|_| self.tokens.iter().zip(shares).filter_map(|(t, share)| Some(((*t)?, *share))).collect())
+            let mut shares: Vec<f32> = shares.iter().map(|share| share * self.share).collect();
+            shares[(*expression)?] += 1.0 - self.share;
+            Some(self.tokens.iter().zip(shares).filter_map(|(token, share)| Some(((*token)?, share))).collect())
         });
         all.collect()
     }
@@ -225,10 +239,9 @@ impl Instruction {
         Ok(Self { examples, media, weights, expressions, guide: None, features, course, device, bad })
     }
 
-    /// What an answer about the expression in a picture should begin with becomes the judgement of the tower's own head,
-    /// which was taught with far more versions of each picture. `tilt * ln(1 / share of the label)` is added to its logits,
-    /// so that rare expressions are named more often (logit adjustment, arXiv 2007.07314).
-    pub fn guided(mut self, pupil: Pupil, tilt: f64) -> Self {
+    /// What an answer about the expression in a picture should begin with becomes partly the judgement of the tower's own
+    /// head, which was taught with far more versions of each picture.
+    pub fn guided(mut self, pupil: Pupil, guidance: Guidance) -> Self {
         let (mut tokens, mut counts) = (vec![None; EXPRESSIONS.len()], vec![0.0_f64; EXPRESSIONS.len()]);
         for (example, expression) in self.examples.iter().zip(&self.expressions) {
             if let Some(expression) = expression {
@@ -238,9 +251,9 @@ impl Instruction {
         }
         let all: f64 = counts.iter().sum();
         // What no example is about has no token: nothing is given to it.
-        let raise = |count: f64| if count > 0.0 { tilt * (all / count).ln() } else { f64::NEG_INFINITY };
+        let raise = |count: f64| if count > 0.0 { guidance.tilt * (all / count).ln() } else { f64::NEG_INFINITY };
         let raised = counts.into_iter().map(|count| raise(count) as f32).collect();
-        self.guide = Some(Guide { pupil, tokens, raised });
+        self.guide = Some(Guide { pupil, tokens, share: guidance.share as f32, raised });
         self
     }
 

@@ -1,4 +1,4 @@
-//! Pictures with a class and points, changed and mixed: what a tower is pre-trained with, and its teachers before it.
+//! Pictures with a class and points, changed and mixed: what a tower is pre-trained with, and its teacher before it.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use face_encoder::{image_pixels, pad_to_square};

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use face_encoder::Activation;
 use face_encoder::ops::{layer_norm, linear, neighbourhoods};
 use landmarks::{Linear, LinearConfig};
@@ -96,20 +96,7 @@ impl Block {
     }
 }
 
-/// The mean of the shares `[B, C]` that teachers give the classes: each errs elsewhere.
-///
-/// # Shapes
-/// - pixels `[B, 3, S, S]`, normalised
-///
-/// # Panics
-/// If there are no teachers.
-pub(super) fn judgement(teachers: &[Teacher], pixels: Tensor<4>) -> Tensor<2> {
-    let shares = |teacher: &Teacher| activation::softmax(teacher.forward(pixels.clone()), 1);
-    let all = teachers[1..].iter().fold(shares(&teachers[0]), |all, teacher| all + shares(teacher));
-    all / teachers.len() as f64
-}
-
-/// Teaching a teacher.
+/// Teaching the teacher.
 #[derive(Debug)]
 pub struct TeacherObjective<'a> {
     lesson: &'a Lesson,
@@ -199,8 +186,8 @@ mod tests {
         let shown = lesson(&wrong);
         let (place, identity) = run("tower");
         let run_tower = Run { folder: &place, settings: &settings, identity, stop_at: None };
-        let plan = TowerPlan { points: 0.0, judged: 1.0, kept: 1.0, whole_from: 0 };
-        let objective = TowerObjective::new(&shown, std::slice::from_ref(&teacher), plan, &device);
+        let plan = TowerPlan { points: 0.0, teacher: 1.0, kept: 1.0, whole_from: 0 };
+        let objective = TowerObjective::new(&shown, &teacher, plan, &device);
         let pupil = initialise(Pupil::new(&config, 2, &device), 2, 0);
         let pupil = train(&objective, pupil, |_| true, &device, &run_tower, &mut |_| ()).unwrap().valid();
         assert_eq!(shown.predict(|pixels| pupil.forward(pixels).0), right);

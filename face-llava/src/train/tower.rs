@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::augment::random;
 use super::lesson::cross_entropy;
-use super::teacher::judgement;
 use super::{Lesson, Loss, Objective, Position, Teacher};
 use crate::Error;
 
@@ -92,8 +91,8 @@ impl Pupil {
 pub struct TowerPlan {
     /// Weight of the points' loss.
     pub points: f64,
-    /// How much of the classes' loss is about the teachers' judgement rather than the labels.
-    pub judged: f64,
+    /// How much of the classes' loss is about the teacher's judgement rather than the labels.
+    pub teacher: f64,
     /// Part of the patches that is seen, another one with each batch.
     pub kept: f64,
     /// From this epoch on all patches are seen.
@@ -104,18 +103,15 @@ pub struct TowerPlan {
 #[derive(Debug)]
 pub struct TowerObjective<'a> {
     lesson: &'a Lesson,
-    teachers: &'a [Teacher],
+    teacher: &'a Teacher,
     plan: TowerPlan,
     device: Device,
 }
 
 impl<'a> TowerObjective<'a> {
-    /// What a lesson's labels and points and teachers tell.
-    ///
-    /// # Panics
-    /// While training, if there are no teachers.
-    pub fn new(lesson: &'a Lesson, teachers: &'a [Teacher], plan: TowerPlan, device: &Device) -> Self {
-        Self { lesson, teachers, plan, device: device.clone().autodiff() }
+    /// What a lesson's labels and points and a teacher tell.
+    pub fn new(lesson: &'a Lesson, teacher: &'a Teacher, plan: TowerPlan, device: &Device) -> Self {
+        Self { lesson, teacher, plan, device: device.clone().autodiff() }
     }
 
     /// The patches that a batch shows.
@@ -139,8 +135,8 @@ impl Objective for TowerObjective<'_> {
 
     fn loss(&self, pupil: &Pupil, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
         let batch = self.lesson.batch(items, at);
-        let share = self.plan.judged;
-        let judged = judgement(self.teachers, batch.pixels.clone());
+        let share = self.plan.teacher;
+        let judged = activation::softmax(self.teacher.forward(batch.pixels.clone()), 1);
         let targets = batch.targets * (1.0 - share) + judged * share;
         let patches = self.patches(pupil.tower.config().patches(), at);
         let (logits, points) = pupil.see(recorded(batch.pixels, &self.device), &patches);

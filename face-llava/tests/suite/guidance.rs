@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{FloatDType, TensorData};
 use face_llava::data::Record;
-use face_llava::train::{Features, Instruction, Objective, Position, Pupil, media_of};
+use face_llava::train::{Features, Guidance, Instruction, Objective, Position, Pupil, media_of};
 use face_llava::{EXPRESSIONS, FaceLlava, Network};
 use landmarks::weights::{LoadOptions, Weights, collect, load, write};
 use serde_json::json;
@@ -40,33 +40,35 @@ fn guided_answers_begin_as_the_tower_judges() {
             Record { meta: Some(serde_json::from_value(meta).unwrap()), ..record(&i.to_string(), answer, &crop()) }
         })
         .collect();
-    let loss = |guide: Option<(&str, f64)>, item: usize| {
+    let loss = |guide: Option<(&str, Guidance)>, item: usize| {
         let FaceLlava { mut network, tokenizer, .. } = model();
-        let guide = guide.map(|(seen, tilt)| {
+        let guide = guide.map(|(seen, guidance)| {
             let class = EXPRESSIONS.iter().position(|name| *name == seen).unwrap();
-            (convinced(class, &network, folder.path()), tilt)
+            (convinced(class, &network, folder.path()), guidance)
         });
         let (media, places) = media_of(&records, Path::new("")).unwrap();
         let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
         let mut lessons =
             Instruction::new(&records, &places, features, &tokenizer, course(), folder.path(), &cpu()).unwrap();
-        if let Some((pupil, tilt)) = guide {
-            lessons = lessons.guided(pupil, tilt);
+        if let Some((pupil, guidance)) = guide {
+            lessons = lessons.guided(pupil, guidance);
         }
         let at = Position { epoch: 0, batch: 0 };
         values(lessons.loss(&network, &[item], at).unwrap().unwrap().sum)[0]
     };
+    let wholly = Guidance { share: 1.0, tilt: 0.0 };
     let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");
     let (plain_neutral, plain_anger) = (loss(None, 0), loss(None, 3));
-    near(loss(Some(("neutral", 0.0)), 0), plain_neutral);
-    near(loss(Some(("anger", 0.0)), 3), plain_anger);
+    near(loss(Some(("neutral", wholly)), 0), plain_neutral);
+    near(loss(Some(("neutral", Guidance { share: 0.0, ..wholly })), 3), plain_anger);
     // One picture, one question: what both answers begin with has the same probabilities, so what one loses by the other's
     // first token, the other gains.
-    let neutral = loss(Some(("anger", 0.0)), 0) - plain_neutral;
-    let anger = loss(Some(("neutral", 0.0)), 3) - plain_anger;
+    let neutral = loss(Some(("anger", wholly)), 0) - plain_neutral;
+    let anger = loss(Some(("neutral", wholly)), 3) - plain_anger;
     assert!(neutral.abs() > 1e-3, "{neutral}");
     near(neutral, -anger);
+    near(loss(Some(("neutral", Guidance { share: 0.5, ..wholly })), 3) - plain_anger, anger / 2.0);
     // The head's logits lie 50 apart, and there are three of the one for each of the other.
-    let even = 50.0 / 3.0_f64.ln();
+    let even = Guidance { tilt: 50.0 / 3.0_f64.ln(), ..wholly };
     near(loss(Some(("neutral", even)), 3) - plain_anger, anger / 2.0);
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! labels.csv ─► data/ ─► split/ ─► tokenizer.json
-//!                          └─► teacher-N/ ─► tower/ ─► base/ (decoder and projector) ─► stage1/ (landmark modules) ─► stage2/ ─► model/
+//!                          └─► teacher/ ─► tower/ ─► base/ (decoder and projector) ─► stage1/ (landmark modules) ─► stage2/ ─► model/
 //! ```
 
 mod data;
@@ -92,9 +92,9 @@ pub fn mini(
         }
         let folder = out.join(name);
         let course = recipe.course(i);
-        let identity = json!({ "step": name, "recipe": recipe, "tilt": recipe.tilt(i) });
+        let identity = json!({ "step": name, "recipe": recipe, "guidance": recipe.guidance(i) });
         let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?
-            .guided(pupil.clone(), recipe.tilt(i));
+            .guided(pupil.clone(), recipe.guidance(i));
         let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
         let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };
         let trained = |path: &str| trains.contains(path);

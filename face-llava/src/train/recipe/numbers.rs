@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::LlamaConfig;
 use crate::text::Template;
-use crate::train::{Augmentation, Course, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
+use crate::train::{Augmentation, Course, Guidance, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
 use crate::{FaceLlavaConfig, Task};
 
 /// Numbers of the recipe.
@@ -26,11 +26,9 @@ pub struct MiniRecipe {
     pub tower_layers: usize,
     /// Layers of the decoder.
     pub decoder_layers: usize,
-    /// Channels behind the stem and each block of the tower's teachers.
+    /// Channels behind the stem and each block of the tower's teacher.
     pub teacher_widths: Vec<usize>,
-    /// Teachers, one or more, which differ in their seed.
-    pub teachers: usize,
-    /// Times through the pictures for each teacher.
+    /// Times through the pictures for the teacher.
     pub teacher_epochs: usize,
     /// Times through the pictures for the tower.
     pub tower_epochs: usize,
@@ -55,7 +53,6 @@ impl Default for MiniRecipe {
             tower_layers: 4,
             decoder_layers: 3,
             teacher_widths: vec![24, 48, 80, 112],
-            teachers: 3,
             teacher_epochs: 24,
             tower_epochs: 48,
             records: 12_000,
@@ -116,7 +113,7 @@ impl MiniRecipe {
         Augmentation { degrees: 5.0, scale: 0.06, shift: 0.04, mirror: true, light: 0.25, blur: 0.1 }
     }
 
-    /// What the tower and its teachers are shown.
+    /// What the tower and its teacher are shown.
     pub(super) fn lesson(&self) -> LessonPlan {
         LessonPlan {
             augmentation: Augmentation { degrees: 8.0, scale: 0.1, shift: 0.06, light: 0.3, ..self.augmentation() },
@@ -131,16 +128,16 @@ impl MiniRecipe {
 
     /// How the tower is taught.
     pub(super) fn plan(&self) -> TowerPlan {
-        TowerPlan { points: 10.0, judged: 0.7, kept: 0.7, whole_from: self.tower_epochs * 7 / 8 }
+        TowerPlan { points: 10.0, teacher: 0.7, kept: 0.7, whole_from: self.tower_epochs * 7 / 8 }
     }
 
-    /// How a teacher's weights are moved.
-    pub(super) fn teaching(&self, teacher: u64) -> Optimization {
+    /// How the teacher's weights are moved.
+    pub(super) fn teaching(&self) -> Optimization {
         Optimization {
             warmup_ratio: 0.1,
             weight_decay: 0.05,
             epochs: self.teacher_epochs,
-            seed: self.seed + teacher,
+            seed: self.seed,
             save_every: 200,
             ..Optimization::new(4e-3, 64)
         }
@@ -174,9 +171,9 @@ impl MiniRecipe {
         })
     }
 
-    /// How far the judgement that the decoder learns is tilted towards rare expressions, by step: the last one decides.
-    pub(super) fn tilt(&self, step: usize) -> f64 {
-        [0.0, 0.0, 0.25][step]
+    /// How the tower's own head guides the decoder, by step: the last one sets how often rare expressions are named.
+    pub(super) fn guidance(&self, step: usize) -> Guidance {
+        Guidance { share: 0.7, tilt: [0.0, 0.0, 0.3][step] }
     }
 
     pub(super) fn course(&self, step: usize) -> Course {

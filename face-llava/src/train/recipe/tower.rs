@@ -11,7 +11,6 @@ use serde_json::json;
 use super::data::labelled;
 use super::{Event, FRAMES, MiniRecipe};
 use crate::data::{Record, read_records};
-use crate::train::teacher::judgement;
 use crate::train::{Lesson, Pupil, Run, Teacher, TeacherObjective, TowerObjective, TrainError, initialise, train};
 use crate::{EXPRESSIONS, Error};
 
@@ -40,33 +39,27 @@ pub(super) fn pretrain(
     let (media, labels) = labelled(&val, split)?;
     let (unseen, _) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
 
-    let right = |seen: &[usize]| accuracy(seen, unseen.labels());
-    let mut teachers = Vec::new();
-    for number in 0..recipe.teachers as u64 {
-        observe(Event::Step("teaching a teacher of the tower"));
-        let (settings, folder) = (recipe.teaching(number), out.join(format!("teacher-{number}")));
-        let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": shown });
-        let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
-        let teacher = initialise(Teacher::new(&recipe.teacher_widths, classes, device), 1, settings.seed);
-        let objective = TeacherObjective::new(&lesson, device);
-        let teacher = train(&objective, teacher, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
-        teachers.push(Module::valid(&teacher));
-        let seen = unseen.predict(|pixels| judgement(&teachers[teachers.len() - 1..], pixels));
-        observe(Event::Note(format!("teacher on the validation part: {}", right(&seen))));
-    }
-    let seen = unseen.predict(|pixels| judgement(&teachers, pixels));
-    observe(Event::Note(format!("all teachers on the validation part: {}", right(&seen))));
+    observe(Event::Step("teaching the tower's teacher"));
+    let (settings, folder) = (recipe.teaching(), out.join("teacher"));
+    let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": shown });
+    let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
+    let teacher = initialise(Teacher::new(&recipe.teacher_widths, classes, device), 1, recipe.seed);
+    let objective = TeacherObjective::new(&lesson, device);
+    let teacher = train(&objective, teacher, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    let teacher = Module::valid(&teacher);
+    let seen = unseen.predict(|pixels| teacher.forward(pixels));
+    observe(Event::Note(format!("teacher on the validation part: {}", accuracy(&seen, unseen.labels()))));
 
     observe(Event::Step("pre-training the tower"));
     let (settings, folder, plan) = (recipe.schooling(), out.join("tower"), recipe.plan());
     let identity = json!({ "step": "tower", "recipe": recipe, "lesson": shown, "plan": plan });
     let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
     let pupil = initialise(Pupil::new(&config, classes, device), 2 * config.layers, recipe.seed);
-    let objective = TowerObjective::new(&lesson, &teachers, plan, device);
+    let objective = TowerObjective::new(&lesson, &teacher, plan, device);
     let pupil = train(&objective, pupil, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
     let pupil = Module::valid(&pupil);
     let seen = unseen.predict(|pixels| pupil.forward(pixels).0);
-    observe(Event::Note(format!("tower on the validation part: {}", right(&seen))));
+    observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, unseen.labels()))));
     write(&file, &collect(&pupil, |path| path.into()), FloatDType::F32)?;
     read(Pupil::new(&config, classes, device), &file)
 }
