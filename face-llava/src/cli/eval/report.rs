@@ -8,7 +8,7 @@ use face_llava::eval::report::{ReportInput, write_report};
 use face_llava::eval::{EvalError, Score, read_all};
 use landmarks::picture::read_file;
 
-use super::super::{Failure, Outcome, busy, say};
+use super::super::{Failure, Outcome, busy, complain, say};
 
 /// Bytes of a file of scores.
 const MAX_SCORES: u64 = 256 << 20;
@@ -53,6 +53,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let written = write_report(&input, &arguments.out);
     bar.finish_and_clear();
     written?;
+    let rows = || predictions.iter().flat_map(|of| &of.rows);
+    let lost = rows().filter(|row| !Path::new(&row.path).exists()).count();
+    if lost > 0 {
+        let all = rows().count();
+        complain(&format!(
+            "note: {lost} of {all} pictures are not found from this folder; index.html goes without them"
+        ));
+    }
     say(format_args!("written: {}/report.md, report.json and pictures", arguments.out.display()))?;
     Ok(Outcome::Done)
 }
