@@ -63,7 +63,7 @@ pub use model_dir::{ModelDir, TowerFolders};
 pub use network::{Network, Parts};
 pub use row_file::{RowFault, RowFile};
 pub use score::LabelScore;
-pub use session::{Answer, Session, SessionOptions, Timings};
+pub use session::{Answer, Session, SessionOptions, Timings, check_question};
 pub use task::{ACTION_UNITS, ATTRIBUTES, AnswerSettings, EXPRESSIONS, Task, TaskAnswer};
 
 /// The README's programs compile.

@@ -278,8 +278,11 @@ impl<'a, F: Fusion> Session<'a, F> {
     }
 }
 
-/// Neither empty nor beyond the limit.
-pub(crate) fn check_question(question: &str) -> Result<(), Error> {
+/// What every question is checked for before it is asked: neither empty nor beyond the limit.
+///
+/// # Errors
+/// [`Error::Question`].
+pub fn check_question(question: &str) -> Result<(), Error> {
     if question.trim().is_empty() || question.len() > MAX_QUESTION {
         return Err(Error::Question { bytes: question.len(), limit: MAX_QUESTION });
     }

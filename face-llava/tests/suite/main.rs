@@ -49,17 +49,9 @@ use face_llava::{FaceLlava, LoadOptions, ModelDir, TowerFolders, open_device};
 use landmarks::weights::Weights;
 use serde_json::Value;
 
-/// What the parity tests compute on.
-fn device_name() -> String {
-    std::env::var("FACE_LLAVA_DEVICE").unwrap_or_else(|_| "cpu".into())
-}
-
 fn device() -> Device {
-    open_device(&device_name()).unwrap().device
+    open_device(&std::env::var("FACE_LLAVA_DEVICE").unwrap_or_else(|_| "cpu".into())).unwrap().device
 }
-
-/// What CUDA is held to: there burn's products of f32 are in TF32, whose fraction is as long as half precision's.
-const TF32: f64 = 2e-2;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -124,6 +116,5 @@ fn error(ours: &[f32], reference: &[f32]) -> f64 {
 
 fn assert_close<const D: usize>(ours: Tensor<D>, weights: &Weights, name: &str, tolerance: f64) {
     let worst = error(&values(ours), &weights.read_f32(name).unwrap());
-    let tolerance = if device_name().starts_with("cuda") { tolerance.max(TF32) } else { tolerance };
     assert!(worst <= tolerance, "{name}: relative error {worst}");
 }

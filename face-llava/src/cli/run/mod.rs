@@ -7,7 +7,9 @@ mod row_file;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use face_llava::{Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task};
+use face_llava::{
+    Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task, check_question,
+};
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
 use rayon::prelude::*;
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     }
     let (mut file, mut done, mut tally) = (None, inputs::Done::default(), Tally::default());
     // Old rows go only where new ones can be made.
-    let mut loaded = if arguments.overwrite { Some(arguments.model.load(&device)?) } else { None };
+    let loaded = if arguments.overwrite { Some(arguments.model.load(&device)?) } else { None };
     if let Some(path) = &arguments.out {
         let settings = arguments.settings(&options, &device)?;
         let opened = RowFile::open(path, &settings, arguments.overwrite, arguments.all_faces)?;
@@ -113,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let all = inputs.len() as u64;
     let waiting: Vec<_> = inputs.into_iter().filter(|input| !done.take(&input.name)).collect();
     if !waiting.is_empty() {
-        let model = loaded.take().map_or_else(|| arguments.model.load(&device), Ok)?;
+        let model = loaded.map_or_else(|| arguments.model.load(&device), Ok)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
         let session = || Worker { arguments, session: model.session(options.clone()) };
         let mut workers: Vec<Worker<'_>> = (0..side_by_side(&model, &device)).map(|_| session()).collect();
@@ -161,9 +163,7 @@ impl Arguments {
                 "--scorer likelihood goes with expression and deepfake, not with {task}"
             )));
         }
-        if self.question().trim().is_empty() {
-            return Err(Failure::Usage("--question is empty".into()));
-        }
+        check_question(self.question())?;
         let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
         let mut options = self.input.session(!self.whole_image, landmarks_or(self.no_landmarks), sampling)?;
         options.faces.select = self.face;
