@@ -46,6 +46,7 @@ mod questions;
 mod row_file;
 mod score;
 mod session;
+mod side_by_side;
 mod slots;
 mod task;
 pub mod text;
@@ -64,6 +65,7 @@ pub use network::{Network, Parts};
 pub use row_file::{RowFault, RowFile};
 pub use score::LabelScore;
 pub use session::{Answer, Session, SessionOptions, Timings, check_question};
+pub use side_by_side::Sessions;
 pub use task::{ACTION_UNITS, ATTRIBUTES, AnswerSettings, EXPRESSIONS, Task, TaskAnswer};
 
 /// The README's programs compile.

@@ -35,9 +35,12 @@ pub enum RowFault {
     /// Another process has it open.
     #[error("another process is writing it")]
     Busy,
-    /// Rows whose settings are not known.
-    #[error("has rows, but what they were made with is unknown ({0}); pass --overwrite to lose them")]
+    /// Settings that are not there or are none.
+    #[error("what its rows were made with is unknown ({0})")]
     Unknown(String),
+    /// Rows that cannot be gone on with, as their settings are not known.
+    #[error("{0}; pass --overwrite to lose them")]
+    Stranded(Box<RowFault>),
     /// Rows made in another way.
     #[error(
         "its rows were made with other settings ({}); name another --out, or pass --overwrite to lose them",
@@ -104,7 +107,8 @@ impl RowFile {
         if overwrite {
             file.set_len(0)?;
         } else if file.metadata()?.len() > 0 {
-            let differences = differences(&Self::settings(path)?, settings);
+            let before = Self::settings(path).map_err(|unknown| RowFault::Stranded(Box::new(unknown)))?;
+            let differences = differences(&before, settings);
             if !differences.is_empty() {
                 return Err(RowFault::Settings { differences });
             }
@@ -209,7 +213,8 @@ mod tests {
         };
         assert_eq!(differences, ["of.b: 2 -> 3"]);
         std::fs::remove_file(RowFile::settings_path(&path)).unwrap();
-        assert!(matches!(open(&path, &json!({})), Err(RowFault::Unknown(_))));
+        assert!(matches!(RowFile::settings(&path), Err(RowFault::Unknown(_))));
+        assert!(matches!(open(&path, &json!({})), Err(RowFault::Stranded(_))));
         RowFile::open(&path, &json!({}), true, |_: Value, _| unreachable!()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
     }

@@ -19,24 +19,6 @@ use super::{Failure, Outcome, complain, say};
 /// Bytes of tower output kept in memory.
 const FEATURE_MEMORY: usize = 8 << 30;
 
-/// Options that a recipe sets itself.
-const OF_A_STAGE: [&str; 14] = [
-    "stage",
-    "model",
-    "lr",
-    "batch",
-    "accumulation",
-    "epochs",
-    "save_every",
-    "rank",
-    "alpha",
-    "targets",
-    "bad_budget",
-    "template",
-    "gradient_checkpointing",
-    "dry_run",
-];
-
 #[derive(Args)]
 #[command(after_help = "Examples:
   face-llava train --recipe mini --data expressions/labels.csv --out mini
@@ -47,20 +29,35 @@ const OF_A_STAGE: [&str; 14] = [
 A run that was interrupted goes on when the same command is given again.")]
 pub(crate) struct Arguments {
     /// A whole recipe: every step from labelled photographs to a model
-    #[arg(long, value_enum, conflicts_with_all = OF_A_STAGE, required_unless_present = "stage")]
+    #[arg(long, value_enum, conflicts_with = "StageOptions", required_unless_present = "stage")]
     recipe: Option<Recipe>,
-    /// What is trained
-    #[arg(long, value_enum, requires = "model")]
-    stage: Option<StageName>,
-    /// Folder of the model to start from
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
     /// Records (JSON list or lines), or for a recipe the labelled manifest
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Folder of the run: settings, metrics, loss curve, checkpoints, and the trained model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Seed of order and sampling
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    /// For a recipe: use only this many pictures
+    #[arg(long, value_name = "N", requires = "recipe")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    of_a_stage: StageOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+/// What a recipe sets itself.
+#[derive(Args)]
+struct StageOptions {
+    /// What is trained
+    #[arg(long, value_enum, requires = "model")]
+    stage: Option<StageName>,
+    /// Folder of the model to start from
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
     /// Peak learning rate [default: the stage's own]
     #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
@@ -73,9 +70,6 @@ pub(crate) struct Arguments {
     /// Times through the data
     #[arg(long, default_value_t = 1, value_name = "N")]
     epochs: usize,
-    /// Seed of order and sampling
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    seed: u64,
     /// Steps between checkpoints
     #[arg(long, default_value_t = 5000, value_name = "N")]
     save_every: usize,
@@ -100,11 +94,6 @@ pub(crate) struct Arguments {
     /// Print the first example's tokens and labels, and train nothing
     #[arg(long)]
     dry_run: bool,
-    /// For a recipe: use only this many pictures
-    #[arg(long, value_name = "N", requires = "recipe")]
-    limit: Option<usize>,
-    #[command(flatten)]
-    device: DeviceOption,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -124,7 +113,7 @@ enum StageName {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    match (arguments.recipe, arguments.stage) {
+    match (arguments.recipe, arguments.of_a_stage.stage) {
         (Some(Recipe::Mini), _) => recipe(arguments),
         (None, Some(stage)) => self::stage(arguments, stage),
         (None, None) => Err(Failure::Usage("give --recipe or --stage".into())),
@@ -162,21 +151,21 @@ fn recipe(arguments: &Arguments) -> Result<Outcome, Failure> {
 }
 
 fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
-    let device = arguments.device.open()?;
-    let dir = ModelDir::open(arguments.model.clone().unwrap_or_default())?;
-    let lora = LoraConfig { rank: arguments.rank, alpha: arguments.alpha, targets: arguments.targets.clone() };
+    let (device, options) = (arguments.device.open()?, &arguments.of_a_stage);
+    let dir = ModelDir::open(options.model.clone().unwrap_or_default())?;
+    let lora = LoraConfig { rank: options.rank, alpha: options.alpha, targets: options.targets.clone() };
     let mut stage = match name {
         StageName::Landmarks => Stage::landmark_modules(),
         StageName::All => Stage::fine_tuning(),
         StageName::Lora => Stage::lora(lora.clone()),
     };
     let settings = &mut stage.optimization;
-    settings.learning_rate = arguments.lr.unwrap_or(settings.learning_rate);
-    settings.micro_batch = arguments.batch.unwrap_or(settings.micro_batch);
-    settings.accumulation = arguments.accumulation;
-    settings.epochs = arguments.epochs;
+    settings.learning_rate = options.lr.unwrap_or(settings.learning_rate);
+    settings.micro_batch = options.batch.unwrap_or(settings.micro_batch);
+    settings.accumulation = options.accumulation;
+    settings.epochs = options.epochs;
     settings.seed = arguments.seed;
-    settings.save_every = arguments.save_every;
+    settings.save_every = options.save_every;
     settings.check().map_err(face_llava::Error::from)?;
 
     let records = read_records(&arguments.data)?;
@@ -192,20 +181,20 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let features = Features::new(image.clone(), video.clone(), media, config.pad_to_square, FEATURE_MEMORY)
         .cropped(config.face_crop);
     let course = Course {
-        template: arguments.template.template(),
+        template: options.template.template(),
         sampling: Sampling::Shuffled,
         micro_batch: stage.optimization.micro_batch,
         max_length: config.llama.context.min(3072),
         landmark_dropout: 0.0,
-        bad_budget: arguments.bad_budget,
+        bad_budget: options.bad_budget,
         seed: arguments.seed,
     };
     let mut on = device.device.clone().autodiff();
-    if arguments.gradient_checkpointing {
+    if options.gradient_checkpointing {
         on = on.gradient_checkpointing();
     }
     let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &on)?;
-    if arguments.dry_run {
+    if options.dry_run {
         return dry_run(&lessons, &tokenizer);
     }
     if let Trains::Lora(config) = &stage.trains {
@@ -215,7 +204,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         "stage": stage.trains,
         "model": dir.path(),
         "data": arguments.data,
-        "template": arguments.template.template(),
+        "template": options.template.template(),
     });
     let run = Run { folder: &arguments.out, settings: &stage.optimization, identity, stop_at: None };
     let bar = bar();

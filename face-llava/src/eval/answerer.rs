@@ -18,6 +18,21 @@ pub trait Answerer {
     /// # Errors
     /// [`Fault`]; the item has no answer, the others go on.
     fn answer(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault>;
+
+    /// Media that [`Answerer::answer_each`] is best given together.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// The same about several media, in their order.
+    fn answer_each(
+        &mut self,
+        media: &[&Path],
+        question: &str,
+        labels: Option<&[(&str, &str)]>,
+    ) -> Vec<Result<Answered, Fault>> {
+        media.iter().map(|media| self.answer(media, question, labels)).collect()
+    }
 }
 
 /// What came back about one item.

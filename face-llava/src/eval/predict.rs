@@ -75,10 +75,12 @@ pub fn predict(
     observe(PredictStep { done: count, items: items.len(), row: None });
 
     let mut failures = 0;
-    for (place, item) in items.iter().enumerate().filter(|(place, _)| !done[*place]) {
-        let row = match answerer.answer(&item.media, &options.question, labels.as_deref()) {
-            Ok(answered) => row(item, Ok(answered), options.generate),
-            Err(fault) if fault.passing => {
+    let waiting: Vec<(usize, &Item)> = items.into_iter().enumerate().filter(|(place, _)| !done[*place]).collect();
+    for some in waiting.chunks(answerer.at_once().max(1)) {
+        let media: Vec<&Path> = some.iter().map(|(_, item)| item.media.as_path()).collect();
+        let answers = answerer.answer_each(&media, &options.question, labels.as_deref());
+        for ((place, item), answer) in some.iter().zip(answers) {
+            if let Some(fault) = answer.as_ref().err().filter(|fault| fault.passing) {
                 failures += 1;
                 if failures >= FAILURES_IN_A_ROW {
                     let told = format!("no answers, {failures} times in a row ({fault})");
@@ -87,14 +89,14 @@ pub fn predict(
                 report.pending += 1;
                 continue;
             }
-            Err(fault) => row(item, Err(fault), options.generate),
-        };
-        failures = 0;
-        file.write(&line(&row, out)?).map_err(rows)?;
-        order.add(place);
-        report.add(&row);
-        count += 1;
-        observe(PredictStep { done: count, items: items.len(), row: Some(&row) });
+            failures = 0;
+            let row = row(item, answer, options.generate);
+            file.write(&line(&row, out)?).map_err(rows)?;
+            order.add(*place);
+            report.add(&row);
+            count += 1;
+            observe(PredictStep { done: count, items: report.items, row: Some(&row) });
+        }
     }
     if order.is_broken {
         sort(out, &places)?;
@@ -194,6 +196,7 @@ mod tests {
     struct Echo {
         asked: Vec<String>,
         passing: bool,
+        at_once: usize,
     }
 
     impl Answerer for Echo {
@@ -211,10 +214,14 @@ mod tests {
             let likelihoods = labels.map(|l| l.iter().map(|(label, _)| ((*label).into(), -1.0 / 3.0)).collect());
             Ok(Answered { raw: format!("{question} {name}"), likelihoods, landmarks_used: Some(true) })
         }
+
+        fn at_once(&self) -> usize {
+            self.at_once
+        }
     }
 
     fn echo(passing: bool) -> Echo {
-        Echo { asked: Vec::new(), passing }
+        Echo { asked: Vec::new(), passing, at_once: 1 }
     }
 
     fn dataset(names: &[&str]) -> Dataset {
@@ -291,6 +298,23 @@ mod tests {
         let mut echo = echo(true);
         let down = predict(&data, &mut echo, &options(), &folder.path().join("down"), &mut |_| ()).unwrap_err();
         assert!(down.to_string().contains("in a row") && echo.asked.len() == 8, "{down}");
+    }
+
+    #[test]
+    fn items_handed_over_together_have_the_same_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = dataset(&["a", "late 1", "bad", "b", "late 2", "c", "d"]);
+        let rows = |at_once| {
+            let out = folder.path().join(at_once.to_string());
+            for passing in [true, false] {
+                let report = run(&data, &mut Echo { at_once, ..echo(passing) }, &options(), &out);
+                assert_eq!(report.pending, if passing { 2 } else { 0 });
+            }
+            std::fs::read(&out).unwrap()
+        };
+        let one = rows(1);
+        assert_eq!(one.split(|b| *b == b'\n').count(), 8);
+        assert!([0, 2, 3, 20].into_iter().all(|at_once| rows(at_once) == one));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::{Answered, Answerer, Fault, PredictionFault};
 use crate::data::seed::sha256;
 use crate::weights::digest_of;
-use crate::{Error, FaceLlava, LandmarkSource, Media, ModelDir, Session, SessionOptions};
+use crate::{Error, FaceLlava, LandmarkSource, Media, ModelDir, Session, SessionOptions, Sessions};
 
-/// Asks a model in one session. No item knows of those before it.
+/// Asks a model in sessions side by side. No item knows of those before it.
 #[derive(Debug)]
 pub struct SessionAnswerer<'a, F: Fusion = Frgca> {
-    session: Session<'a, F>,
+    sessions: Sessions<'a, F>,
     identity: Value,
     generate: bool,
 }
@@ -36,33 +36,58 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
             "pad_to_square": options.pad_to_square,
             "visual_tokens": options.visual_tokens,
         });
-        Self { session: model.session(options), identity, generate }
-    }
-
-    fn ask(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Error> {
-        self.session.set_media(&Media::open(media)?)?;
-        let likelihoods = match labels {
-            Some(labels) => {
-                let words: Vec<&str> = labels.iter().map(|(_, words)| *words).collect();
-                let names = labels.iter().map(|(name, _)| (*name).to_owned());
-                Some(names.zip(self.session.score(question, &words)?).collect::<BTreeMap<_, _>>())
-            }
-            None => None,
-        };
-        let raw = if self.generate { self.session.ask(question)?.text } else { String::new() };
-        Ok(Answered { raw, likelihoods, landmarks_used: Some(self.session.landmarks_used()) })
+        Self { sessions: Sessions::new(model, &options), identity, generate }
     }
 }
 
-impl<F: Fusion> Answerer for SessionAnswerer<'_, F> {
+/// One question about one item.
+struct Question<'q> {
+    words: &'q str,
+    labels: Option<&'q [(&'q str, &'q str)]>,
+    generate: bool,
+}
+
+impl Question<'_> {
+    fn ask<F: Fusion>(&self, session: &mut Session<'_, F>, media: &Path) -> Result<Answered, Error> {
+        session.set_media(&Media::open(media)?)?;
+        let likelihoods = match self.labels {
+            Some(labels) => {
+                let words: Vec<&str> = labels.iter().map(|(_, words)| *words).collect();
+                let names = labels.iter().map(|(name, _)| (*name).to_owned());
+                Some(names.zip(session.score(self.words, &words)?).collect::<BTreeMap<_, _>>())
+            }
+            None => None,
+        };
+        let raw = if self.generate { session.ask(self.words)?.text } else { String::new() };
+        Ok(Answered { raw, likelihoods, landmarks_used: Some(session.landmarks_used()) })
+    }
+}
+
+impl<F: Fusion + Sync> Answerer for SessionAnswerer<'_, F> {
     fn identity(&self) -> Value {
         self.identity.clone()
     }
 
     fn answer(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
-        self.ask(media, question, labels).map_err(|error| Fault {
-            fault: PredictionFault { code: error.code().into(), message: error.to_string() },
-            passing: false,
+        self.answer_each(&[media], question, labels).remove(0)
+    }
+
+    fn at_once(&self) -> usize {
+        self.sessions.at_once()
+    }
+
+    fn answer_each(
+        &mut self,
+        media: &[&Path],
+        question: &str,
+        labels: Option<&[(&str, &str)]>,
+    ) -> Vec<Result<Answered, Fault>> {
+        let question = Question { words: question, labels, generate: self.generate };
+        self.sessions.map(media, |session, media| {
+            question.ask(session, media).map_err(|error| Fault {
+                fault: PredictionFault { code: error.code().into(), message: error.to_string() },
+                passing: false,
+            })
         })
     }
 }

@@ -128,6 +128,11 @@ impl Task {
         }
     }
 
+    /// Whether the paper's training data have clips for the task, and not photographs alone.
+    pub const fn knows_clips(self) -> bool {
+        matches!(self, Self::Expression | Self::Deepfake)
+    }
+
     /// The task of a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)

@@ -136,8 +136,9 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(code(ask(&[text(&photo), "What?", "--temperature", "-1"])), 2);
     assert_eq!(code(ask(&[text(&photo), "What?", "--logprobs", "3"])), 2);
     let recipe = ["train", "--recipe", "mini", "--data", "labels.csv", "--out", "mini"];
-    assert_eq!(code(run(&[recipe.as_slice(), &["--dry-run"]].concat())), 2);
-    assert_eq!(code(run(&[recipe.as_slice(), &["--epochs", "2"]].concat())), 2);
+    for of_a_stage in ["--dry-run", "--epochs=2", "--model=x", "--targets=q_proj", "--template=training"] {
+        assert_eq!(code(run(&[recipe.as_slice(), &[of_a_stage]].concat())), 2);
+    }
     assert_eq!(code(ask(&[text(&photo), "What?", "--temperature=-1"])), 1);
     assert_eq!(code(ask(&[text(&photo), "What?", "--temperature=NaN"])), 1);
     assert_eq!(code(ask(&[text(&photo), "What?", "--top-p=2"])), 1);

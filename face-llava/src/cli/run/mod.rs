@@ -8,11 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use face_llava::{
-    Error, FaceLlava, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Task, check_question,
+    Error, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Sessions, Task, check_question,
 };
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use self::row::{Row, RowFace, SCHEMA};
@@ -100,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return Err(Failure::Usage("no pictures or videos in the given folders".into()));
     }
     let device = arguments.device.open()?;
-    if PHOTOS.contains(&arguments.task) && inputs.iter().any(inputs::Input::is_clip) {
+    if !arguments.task.knows_clips() && inputs.iter().any(inputs::Input::is_clip) {
         let task = arguments.task.name();
         complain(&format!("note: {task} is learnt from photographs; what is said about clips is a guess"));
     }
@@ -117,13 +116,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     if !waiting.is_empty() {
         let model = loaded.map_or_else(|| arguments.model.load(&device), Ok)?;
         let bar = progress(all, 5, "inputs").with_position(all - waiting.len() as u64);
-        let session = || Worker { arguments, session: model.session(options.clone()) };
-        let mut workers: Vec<Worker<'_>> = (0..side_by_side(&model, &device)).map(|_| session()).collect();
-        let turns = if workers.len() > 1 { TURNS } else { 1 };
-        for some in waiting.chunks(turns * workers.len()) {
-            let share = some.len().div_ceil(workers.len());
-            let shares = workers.par_iter_mut().zip(some.par_chunks(share));
-            let rows: Vec<Vec<Row<'_>>> = shares.flat_map_iter(|(worker, inputs)| worker.each(inputs)).collect();
+        let mut sessions = Sessions::new(&model, &options);
+        for some in waiting.chunks(sessions.at_once()) {
+            let rows = sessions.map(some, |session, input| arguments.rows(session, input));
             for row in rows.into_iter().flatten() {
                 tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
                 bar.suspend(|| {
@@ -208,50 +203,28 @@ impl Arguments {
         }
         Ok(None)
     }
-}
 
-/// Tasks that the paper's training knows from photographs alone.
-const PHOTOS: [Task; 3] = [Task::ActionUnits, Task::Attributes, Task::Age];
-/// Up to this width a decoder's operations are too small to be shared out among the threads of a CPU: whole inputs are.
-const NARROW: usize = 512;
-/// Inputs that each of several sessions answers before their rows are written.
-const TURNS: usize = 8;
-
-/// Sessions that answer at the same time.
-fn side_by_side(model: &FaceLlava, device: &NamedDevice) -> usize {
-    let narrow = model.config.llama.width <= NARROW;
-    if device.name == "cpu" && narrow { rayon::current_num_threads() } else { 1 }
-}
-
-struct Worker<'a> {
-    arguments: &'a Arguments,
-    session: Session<'a>,
-}
-
-impl Worker<'_> {
-    /// The rows of each input; an error is a row.
-    fn each<'r>(&mut self, inputs: &'r [inputs::Input]) -> Vec<Vec<Row<'r>>> {
-        inputs.iter().map(|input| self.rows(input)).collect()
-    }
-
-    fn rows<'r>(&mut self, input: &'r inputs::Input) -> Vec<Row<'r>> {
-        let row = Row::new(&input.name, self.arguments.task);
-        let options = OpenOptions { lenient: self.arguments.lenient, ..OpenOptions::default() };
+    /// The rows of an input; an error is a row.
+    fn rows<'r>(&self, session: &mut Session<'_>, input: &'r inputs::Input) -> Vec<Row<'r>> {
+        let row = Row::new(&input.name, self.task);
+        let options = OpenOptions { lenient: self.lenient, ..OpenOptions::default() };
         let media = match Media::open_with(&input.path, &options) {
             Ok(media) => media,
             Err(error) => return vec![row.failed(&error)],
         };
-        let model = self.session.model();
-        let mut faces = self.session.options_mut().faces.clone();
-        if !self.arguments.all_faces {
-            let answered = model.prepare(&media, &faces).and_then(|face| self.answer(row.clone(), face, None));
+        let model = session.model();
+        let mut faces = session.options_mut().faces.clone();
+        if !self.all_faces {
+            let prepared = model.prepare(&media, &faces);
+            let answered = prepared.and_then(|face| self.answer(session, row.clone(), face, None));
             return vec![answered.unwrap_or_else(|error| row.failed(&error))];
         }
         let mut rows = Vec::new();
         for index in 0.. {
             faces.select = Select::Index(index);
             let prepared = model.prepare(&media, &faces);
-            let answered = match prepared.and_then(|prepared| self.answer(row.clone(), prepared, Some(index))) {
+            let answered = prepared.and_then(|face| self.answer(session, row.clone(), face, Some(index)));
+            let answered = match answered {
                 Ok(answered) => answered,
                 // One past the last track of a clip.
                 Err(Error::NoFace { .. } | Error::FaceIndex { .. }) if index > 0 => break,
@@ -269,19 +242,21 @@ impl Worker<'_> {
         rows
     }
 
-    fn answer<'r>(&mut self, row: Row<'r>, prepared: Prepared, index: Option<usize>) -> Result<Row<'r>, Error> {
-        let face = RowFace::new(self.session.set_prepared(prepared)?, index);
-        let question = self.arguments.question();
-        if self.arguments.scorer == ScorerName::Likelihood {
-            let scores = self.session.probabilities(self.arguments.task, question)?;
-            return Ok(row.likeliest(scores, face, self.session.landmarks_used()));
+    fn answer<'r>(
+        &self,
+        session: &mut Session<'_>,
+        row: Row<'r>,
+        prepared: Prepared,
+        index: Option<usize>,
+    ) -> Result<Row<'r>, Error> {
+        let face = RowFace::new(session.set_prepared(prepared)?, index);
+        let question = self.question();
+        if self.scorer == ScorerName::Likelihood {
+            let scores = session.probabilities(self.task, question)?;
+            return Ok(row.likeliest(scores, face, session.landmarks_used()));
         }
-        let answer = self.session.run_with(self.arguments.task, question)?;
-        let scores = if self.arguments.scores() {
-            Some(self.session.probabilities(self.arguments.task, question)?)
-        } else {
-            None
-        };
+        let answer = session.run_with(self.task, question)?;
+        let scores = if self.scores() { Some(session.probabilities(self.task, question)?) } else { None };
         Ok(row.answered(answer, face, scores))
     }
 }
