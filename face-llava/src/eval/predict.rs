@@ -304,7 +304,7 @@ mod tests {
     fn items_handed_over_together_have_the_same_rows() {
         let folder = tempfile::tempdir().unwrap();
         let data = dataset(&["a", "late 1", "bad", "b", "late 2", "c", "d"]);
-        let rows = |at_once| {
+        let rows = |at_once: usize| {
             let out = folder.path().join(at_once.to_string());
             for passing in [true, false] {
                 let report = run(&data, &mut Echo { at_once, ..echo(passing) }, &options(), &out);
