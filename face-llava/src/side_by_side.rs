@@ -13,6 +13,17 @@ const TURNS: usize = 8;
 
 /// Sessions that share inputs out among the threads of a CPU. With a wide decoder, and on other devices, it is one
 /// session: there the operations themselves are shared out. Answers are the same either way.
+///
+/// ```no_run
+/// # use face_llava::{Error, FaceLlava, Media, SessionOptions, Sessions};
+/// # fn each(model: &FaceLlava, photos: &[&str]) {
+/// let mut sessions = Sessions::new(model, &SessionOptions::default());
+/// let answers: Vec<Result<String, Error>> = sessions.map(photos, |session, photo| {
+///     session.set_media(&Media::open(photo)?)?;
+///     Ok(session.ask("What emotion is shown?")?.text)
+/// });
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sessions<'a, F: Fusion = Frgca> {
     sessions: Vec<Session<'a, F>>,
@@ -43,6 +54,9 @@ impl<'a, F: Fusion> Sessions<'a, F> {
     where
         F: Sync,
     {
+        if let [session] = self.sessions.as_mut_slice() {
+            return inputs.iter().map(|input| answer(session, input)).collect();
+        }
         let share = inputs.len().div_ceil(self.sessions.len()).max(1);
         let shares = self.sessions.par_iter_mut().zip(inputs.par_chunks(share));
         let answers = shares.map(|(session, inputs)| inputs.iter().map(|i| answer(session, i)).collect::<Vec<R>>());

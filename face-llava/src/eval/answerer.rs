@@ -24,7 +24,7 @@ pub trait Answerer {
         1
     }
 
-    /// The same about several media, in their order.
+    /// The same about several media, in their order: as many results as media.
     fn answer_each(
         &mut self,
         media: &[&Path],

@@ -79,6 +79,9 @@ pub fn predict(
     for some in waiting.chunks(answerer.at_once().max(1)) {
         let media: Vec<&Path> = some.iter().map(|(_, item)| item.media.as_path()).collect();
         let answers = answerer.answer_each(&media, &options.question, labels.as_deref());
+        if answers.len() != media.len() {
+            return Err(refuse(format!("the answerer gave {} answers about {} media", answers.len(), media.len())));
+        }
         for ((place, item), answer) in some.iter().zip(answers) {
             if let Some(fault) = answer.as_ref().err().filter(|fault| fault.passing) {
                 failures += 1;
