@@ -81,6 +81,11 @@ fn probe(backend: &str) -> Vec<Device> {
     }
 }
 
+/// Whether a device is the CPU.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    probe("cpu").contains(device)
+}
+
 /// Runs `f`; none where the backend panics.
 pub fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(f)).ok()

@@ -1,9 +1,9 @@
 //! Several inputs answered about at the same time.
 
-use burn::tensor::Device;
 use frgca::{Frgca, Fusion};
 use rayon::prelude::*;
 
+use crate::device::is_cpu;
 use crate::{FaceLlava, Session, SessionOptions};
 
 /// Up to this width a decoder's operations are too small to be shared out among the threads of a CPU: whole inputs are.
@@ -54,22 +54,15 @@ impl<'a, F: Fusion> Sessions<'a, F> {
     where
         F: Sync,
     {
+        // The thread that asks begins the operations: they are what is shared out.
         if let [session] = self.sessions.as_mut_slice() {
             return inputs.iter().map(|input| answer(session, input)).collect();
         }
         let share = inputs.len().div_ceil(self.sessions.len()).max(1);
         let shares = self.sessions.par_iter_mut().zip(inputs.par_chunks(share));
-        let answers = shares.map(|(session, inputs)| inputs.iter().map(|i| answer(session, i)).collect::<Vec<R>>());
-        answers.collect::<Vec<_>>().into_iter().flatten().collect()
+        let each = |(session, inputs): (&mut Session<'a, F>, &'i [T])| -> Vec<R> {
+            inputs.iter().map(|input| answer(session, input)).collect()
+        };
+        shares.flat_map_iter(each).collect()
     }
-}
-
-#[cfg(feature = "cpu")]
-fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
-}
-
-#[cfg(not(feature = "cpu"))]
-fn is_cpu(_: &Device) -> bool {
-    false
 }

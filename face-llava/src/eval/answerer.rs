@@ -55,3 +55,10 @@ pub struct Fault {
     /// Whether the same question may be answered later: such items are not stored, and tried again on resume.
     pub passing: bool,
 }
+
+/// Asked again, this crate would say the same.
+impl From<crate::Error> for Fault {
+    fn from(error: crate::Error) -> Self {
+        Self { fault: PredictionFault { code: error.code().into(), message: error.to_string() }, passing: false }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use super::{Fault, PredictionFault};
+use super::Fault;
 use crate::Media;
 
 /// Frames of a clip at most.
@@ -18,10 +18,7 @@ const MAX_SIDE: u32 = 512;
 /// # Errors
 /// Media that cannot be opened.
 pub(super) fn frames(media: &Path) -> Result<Vec<RgbImage>, Fault> {
-    let opened = Media::open(media).map_err(|error| Fault {
-        fault: PredictionFault { code: error.code().into(), message: error.to_string() },
-        passing: false,
-    })?;
+    let opened = Media::open(media)?;
     Ok(opened.frames().iter().take(MAX_FRAMES).map(shrink).collect())
 }
 

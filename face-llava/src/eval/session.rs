@@ -6,7 +6,7 @@ use std::path::Path;
 use frgca::{Frgca, Fusion};
 use serde_json::{Value, json};
 
-use super::{Answered, Answerer, Fault, PredictionFault};
+use super::{Answered, Answerer, Fault};
 use crate::data::seed::sha256;
 use crate::weights::digest_of;
 use crate::{Error, FaceLlava, LandmarkSource, Media, ModelDir, Session, SessionOptions, Sessions};
@@ -41,26 +41,24 @@ impl<'a, F: Fusion> SessionAnswerer<'a, F> {
 }
 
 /// One question about one item.
-struct Question<'q> {
-    words: &'q str,
-    labels: Option<&'q [(&'q str, &'q str)]>,
+fn ask<F: Fusion>(
+    session: &mut Session<'_, F>,
+    media: &Path,
+    question: &str,
+    labels: Option<&[(&str, &str)]>,
     generate: bool,
-}
-
-impl Question<'_> {
-    fn ask<F: Fusion>(&self, session: &mut Session<'_, F>, media: &Path) -> Result<Answered, Error> {
-        session.set_media(&Media::open(media)?)?;
-        let likelihoods = match self.labels {
-            Some(labels) => {
-                let words: Vec<&str> = labels.iter().map(|(_, words)| *words).collect();
-                let names = labels.iter().map(|(name, _)| (*name).to_owned());
-                Some(names.zip(session.score(self.words, &words)?).collect::<BTreeMap<_, _>>())
-            }
-            None => None,
-        };
-        let raw = if self.generate { session.ask(self.words)?.text } else { String::new() };
-        Ok(Answered { raw, likelihoods, landmarks_used: Some(session.landmarks_used()) })
-    }
+) -> Result<Answered, Error> {
+    session.set_media(&Media::open(media)?)?;
+    let likelihoods = match labels {
+        Some(labels) => {
+            let words: Vec<&str> = labels.iter().map(|(_, words)| *words).collect();
+            let names = labels.iter().map(|(name, _)| (*name).to_owned());
+            Some(names.zip(session.score(question, &words)?).collect::<BTreeMap<_, _>>())
+        }
+        None => None,
+    };
+    let raw = if generate { session.ask(question)?.text } else { String::new() };
+    Ok(Answered { raw, likelihoods, landmarks_used: Some(session.landmarks_used()) })
 }
 
 impl<F: Fusion + Sync> Answerer for SessionAnswerer<'_, F> {
@@ -82,13 +80,8 @@ impl<F: Fusion + Sync> Answerer for SessionAnswerer<'_, F> {
         question: &str,
         labels: Option<&[(&str, &str)]>,
     ) -> Vec<Result<Answered, Fault>> {
-        let question = Question { words: question, labels, generate: self.generate };
-        self.sessions.map(media, |session, media| {
-            question.ask(session, media).map_err(|error| Fault {
-                fault: PredictionFault { code: error.code().into(), message: error.to_string() },
-                passing: false,
-            })
-        })
+        let generate = self.generate;
+        self.sessions.map(media, |session, media| Ok(ask(session, media, question, labels, generate)?))
     }
 }
 
