@@ -2,9 +2,9 @@
 //! another program: `training tower` (pre-training, 64 pictures) or `training decoder` (32 answers over 160 places).
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::exit)]
 
-use std::cell::Cell;
 use std::io::stdin;
 use std::marker::PhantomData;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -21,34 +21,34 @@ const PLACES: usize = 160;
 /// Times each step from the line that asks for it.
 struct Asked<M, F> {
     loss: F,
-    started: Cell<Instant>,
-    model: PhantomData<M>,
+    started: Mutex<Instant>,
+    model: PhantomData<fn() -> M>,
 }
 
-impl<M: Module, F: Fn(&M) -> Loss> Asked<M, F> {
+impl<M: Module, F: Fn(&M) -> Loss + Sync> Asked<M, F> {
     fn run(loss: F, model: M, device: &Device) -> Result<M, Error> {
-        let asked = Self { loss, started: Cell::new(Instant::now()), model: PhantomData };
+        let asked = Self { loss, started: Mutex::new(Instant::now()), model: PhantomData };
         let folder = tempfile::tempdir().expect("temporary folder");
         let settings = Optimization { epochs: 1, warmup_ratio: 0.0, ..Optimization::new(1e-3, 1) };
         let run = Run { folder: folder.path(), settings: &settings, identity: serde_json::json!({}), stop_at: None };
-        train(&asked, model, |_| true, device, &run, &mut |progress| {
-            println!("{:.2} {}", asked.started.get().elapsed().as_secs_f64() * 1000.0, progress.loss);
+        train(&asked, model, |_| true, std::slice::from_ref(device), &run, &mut |progress| {
+            println!("{:.2} {}", asked.started.lock().unwrap().elapsed().as_secs_f64() * 1000.0, progress.loss);
         })
     }
 }
 
-impl<M: Module, F: Fn(&M) -> Loss> Objective for Asked<M, F> {
+impl<M: Module, F: Fn(&M) -> Loss + Sync> Objective for Asked<M, F> {
     type Model = M;
 
     fn batches(&self, _: usize) -> Vec<Vec<usize>> {
         vec![vec![0]; 1 << 16]
     }
 
-    fn loss(&self, model: &M, _: &[usize], _: Position) -> Result<Option<Loss>, Error> {
+    fn loss(&self, model: &M, _: &[usize], _: Position, _: &Device) -> Result<Option<Loss>, Error> {
         if stdin().read_line(&mut String::new()).unwrap_or(0) == 0 {
             std::process::exit(0);
         }
-        self.started.set(Instant::now());
+        *self.started.lock().unwrap() = Instant::now();
         Ok(Some((self.loss)(model)))
     }
 }

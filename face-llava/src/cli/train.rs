@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Device, FloatDType};
 use clap::{Args, ValueEnum};
 use face_llava::data::read_records;
 use face_llava::text::{PromptToken, Tokenizer};
@@ -9,7 +10,7 @@ use face_llava::train::{
     Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, Trains,
     adapt, media_of, mini, save_adapter, train, trained_values,
 };
-use face_llava::{FaceLlava, LoadOptions, ModelDir};
+use face_llava::{FaceLlava, LoadOptions, ModelDir, open_device};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -64,9 +65,9 @@ struct StageOptions {
     /// Examples that go through the network at once [default: the stage's own]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Batches to a step
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    accumulation: usize,
+    /// Batches to a step [default: one for each device]
+    #[arg(long, value_name = "N")]
+    accumulation: Option<usize>,
     /// Times through the data
     #[arg(long, default_value_t = 1, value_name = "N")]
     epochs: usize,
@@ -91,6 +92,12 @@ struct StageOptions {
     /// Compute cheap intermediate values again instead of keeping them: less memory, more time
     #[arg(long)]
     gradient_checkpointing: bool,
+    /// Compute in bfloat16, for GPUs; weights and their steps stay in full precision
+    #[arg(long)]
+    bf16: bool,
+    /// More devices, separated by commas, that take their share of a step's batches
+    #[arg(long, value_delimiter = ',', value_name = "DEVICES")]
+    more_devices: Vec<String>,
     /// Print the first example's tokens and labels, and train nothing
     #[arg(long)]
     dry_run: bool,
@@ -162,7 +169,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let settings = &mut stage.optimization;
     settings.learning_rate = options.lr.unwrap_or(settings.learning_rate);
     settings.micro_batch = options.batch.unwrap_or(settings.micro_batch);
-    settings.accumulation = options.accumulation;
+    settings.accumulation = options.accumulation.unwrap_or(1 + options.more_devices.len());
     settings.epochs = options.epochs;
     settings.seed = arguments.seed;
     settings.save_every = options.save_every;
@@ -189,11 +196,19 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         bad_budget: options.bad_budget,
         seed: arguments.seed,
     };
-    let mut on = device.device.clone().autodiff();
-    if options.gradient_checkpointing {
-        on = on.gradient_checkpointing();
+    let more = options.more_devices.iter().map(|name| open_device(name));
+    let devices = std::iter::once(Ok(device.clone())).chain(more).collect::<Result<Vec<_>, _>>()?;
+    let devices = devices.into_iter().map(|device| {
+        let device = device.device.autodiff();
+        if options.gradient_checkpointing { device.gradient_checkpointing() } else { device }
+    });
+    let devices: Vec<Device> = devices.collect();
+    if options.bf16 && !devices.iter().all(|device| device.supports_dtype(FloatDType::BF16)) {
+        return Err(Failure::Usage("the device does not compute in bfloat16; leave --bf16 out".into()));
     }
-    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out, &on)?;
+    let dtype = if options.bf16 { FloatDType::BF16 } else { FloatDType::F32 };
+    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out)?;
+    let lessons = lessons.computing_in(dtype);
     if options.dry_run {
         return dry_run(&lessons, &tokenizer);
     }
@@ -205,12 +220,13 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         "model": dir.path(),
         "data": arguments.data,
         "template": options.template.template(),
+        "bf16": options.bf16,
     });
     let run = Run { folder: &arguments.out, settings: &stage.optimization, identity, stop_at: None };
     let bar = bar();
     let trains = stage.trains.clone();
     let trained = |path: &str| trains.contains(path);
-    let mut network = train(&lessons, network, trained, &on, &run, &mut |p| show(&bar, p))?;
+    let mut network = train(&lessons, network, trained, &devices, &run, &mut |p| show(&bar, p))?;
     bar.finish_and_clear();
     complain(&format!("{} values were trained", trained_values(&network)));
     if name == StageName::Lora {
@@ -222,7 +238,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     network.image_tower = image;
     network.video_tower = video;
     let out = arguments.out.join("model");
-    super::export::write_model(&network, &dir, &out, burn::tensor::FloatDType::F32)?;
+    super::export::write_model(&network, &dir, &out, FloatDType::F32)?;
     say(format_args!("{}", out.display()))?;
     Ok(Outcome::Done)
 }

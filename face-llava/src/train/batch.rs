@@ -1,6 +1,6 @@
 //! Several examples as one input of the network, and the loss of what it says.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{FloatDType, Tensor, TensorData, activation};
 use face_encoder::ops::cross_entropy;
 use frgca::Fusion;
 use landmarks::indices;
@@ -86,6 +86,7 @@ impl Layout {
             table.select(0, indices(self.rows.iter().copied(), &device)).reshape([self.sequences, self.length, d]);
         let hidden = decoder.forward_full(embeddings).reshape([self.sequences * self.length, d]);
         let logits = decoder.logits(hidden.select(0, indices(self.asked.iter().copied(), &device)));
+        let logits = logits.cast(FloatDType::F32);
         let mut answers = self.answers.clone();
         let (mut rows, mut shares) = (Vec::new(), Vec::new());
         for (first, opening) in self.firsts.iter().zip(openings) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, FloatDType, Tensor, activation};
 use landmarks::files::write_bytes;
 use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
@@ -14,6 +14,7 @@ use super::augment::random;
 use super::batch::{Opening, opening_loss};
 use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
+use super::parameters::computing_in;
 use super::{Example, Loss, Objective, Position, Pupil, TrainError};
 use crate::data::{LandmarksField, Record};
 use crate::text::{PromptToken, Template, Tokenizer};
@@ -61,9 +62,9 @@ pub struct Instruction {
     /// The expression that each example is about.
     expressions: Vec<Option<usize>>,
     guide: Option<Guide>,
+    dtype: FloatDType,
     features: Arc<Features>,
     course: Course,
-    device: Device,
     bad: Mutex<Quarantine>,
 }
 
@@ -167,6 +168,7 @@ impl Guide {
     /// # Shapes
     /// - features `[B, N, D]`: the tower's output, without gradients
     fn openings(&self, features: Tensor<3>, expressions: &[Option<usize>]) -> Vec<Option<Opening>> {
+        let features = features.to_device(&self.pupil.tower.device());
         let raised = Tensor::<1>::from_floats(self.raised.as_slice(), &features.device()).unsqueeze();
         let judged = activation::softmax(self.pupil.judge(features) + raised, 1);
         let judged: Vec<f32> = judged.into_data().iter().collect();
@@ -191,7 +193,6 @@ impl Instruction {
         tokenizer: &Tokenizer,
         course: Course,
         folder: &Path,
-        device: &Device,
     ) -> Result<Self, Error> {
         let features = features.into();
         let fail = |source| TrainError::Io { path: folder.into(), source };
@@ -234,9 +235,16 @@ impl Instruction {
         };
         let weights = course.sampling.weights(&used).map(|weights| (weights, draws));
         let expressions = used.iter().map(|record| expression(record)).collect();
-        let device = device.clone().autodiff();
         let bad = Mutex::new(bad);
-        Ok(Self { examples, media, weights, expressions, guide: None, features, course, device, bad })
+        let (guide, dtype) = (None, FloatDType::F32);
+        Ok(Self { examples, media, weights, expressions, guide, dtype, features, course, bad })
+    }
+
+    /// The network computes in another type than the weights are kept in (mixed precision, arXiv 1710.03740; without
+    /// scaling the loss, which bfloat16 does not need).
+    pub const fn computing_in(mut self, dtype: FloatDType) -> Self {
+        self.dtype = dtype;
+        self
     }
 
     /// What an answer about the expression in a picture should begin with becomes partly the judgement of the tower's own
@@ -286,7 +294,7 @@ impl Objective for Instruction {
         batches(&order, micro_batch, seed, epoch, |i| (self.kind(i), self.examples[i].tokens.len()))
     }
 
-    fn loss(&self, network: &Network, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
+    fn loss(&self, network: &Network, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error> {
         let (mut examples, mut seen, mut expressions) = (Vec::new(), Vec::new(), Vec::new());
         for &item in items {
             match self.media[item].map(|place| self.features.get(place, at.epoch)) {
@@ -311,9 +319,10 @@ impl Objective for Instruction {
         if examples.is_empty() {
             return Ok(None);
         }
+        let network = &computing_in(network, self.dtype);
         let (mut visual, mut openings) = (None, Vec::new());
         if !seen.is_empty() {
-            let (features, points) = join(&seen, &self.device);
+            let (features, points) = join(&seen, on);
             let pictures = seen.iter().all(|seen| seen.shape[0] == 1);
             if let Some(guide) = self.guide.as_ref().filter(|_| pictures) {
                 openings = guide.openings(features.clone().inner(), &expressions);
@@ -321,7 +330,7 @@ impl Objective for Instruction {
             let position = ((at.epoch as u64) << 32) | at.batch as u64;
             let shown = !random(self.course.seed, DROP_LANDMARKS, position)
                 .random_bool(self.course.landmark_dropout.clamp(0.0, 1.0));
-            visual = Some(network.visual_tokens(features, points.filter(|_| shown))?);
+            visual = Some(network.visual_tokens(features.cast(self.dtype), points.filter(|_| shown))?);
         }
         Ok(Some(opening_loss(network, &examples, visual, &openings)))
     }

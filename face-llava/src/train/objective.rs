@@ -1,7 +1,7 @@
 //! What is learnt: the only thing that stages and pre-training differ in.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::Error;
 
@@ -25,7 +25,7 @@ pub struct Loss {
 
 /// Something to learn. Everything random about it is a function of the seed and the position, so that a resumed run goes
 /// on exactly where the interrupted one was.
-pub trait Objective {
+pub trait Objective: Sync {
     /// What learns.
     type Model: Module;
 
@@ -33,9 +33,10 @@ pub trait Objective {
     fn batches(&self, epoch: usize) -> Vec<Vec<usize>>;
 
     /// The summed loss of some items; items that cannot be used are left out and told to the objective's own log. None
-    /// where nothing is left.
+    /// where nothing is left. Several devices may ask at once, each for the model that lies on it; `on` is that device and
+    /// records gradients.
     ///
     /// # Errors
     /// Whatever must end the run.
-    fn loss(&self, model: &Self::Model, items: &[usize], at: Position) -> Result<Option<Loss>, Error>;
+    fn loss(&self, model: &Self::Model, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error>;
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use sha2::{Digest, Sha256};
 
 /// Puts a module onto an autodiff device and decides, by a parameter's path (`decoder.layers.0.mlp.up_proj.weight`),
@@ -36,6 +36,17 @@ impl<F: Fn(&str) -> bool> ModuleMapper for Prepare<F> {
         let value = Tensor::from_data(param.into_value().into_data(), &self.device);
         Param::initialized(ParamId::from(id), value).set_require_grad(trained)
     }
+}
+
+/// The same module computing in another type. Gradients reach the parameters of `module` through the casts, in their type.
+pub(super) fn computing_in<M: Module>(module: &M, dtype: FloatDType) -> M {
+    struct Cast(FloatDType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            Param::initialized(param.id, param.val().cast(self.0))
+        }
+    }
+    module.clone().map(&mut Cast(dtype))
 }
 
 /// Number of values that are trained.

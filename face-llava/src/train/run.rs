@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::ParamGroup;
+use burn::module::{Module, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamWConfig, AdjustLrFn, GradientsAccumulator, GradientsParams, ModuleOptimizer, MuonConfig};
 use burn::tensor::Device;
@@ -52,21 +52,30 @@ pub struct Progress {
 
 /// Trains a module, or goes on with it, and returns it in its last state. `trained` picks parameters by their path.
 ///
+/// The module and the optimizer lie on the first device. The micro-batches of a step are shared out among all, each of which
+/// gets a copy of the weights for it; gradients are added up in the order of the devices.
+///
 /// # Errors
 /// [`TrainError`] for settings, other processes, divergence and the disk; what the objective refuses.
 pub fn train<O: Objective>(
     objective: &O,
     model: O::Model,
     trained: impl Fn(&str) -> bool,
-    device: &Device,
+    devices: &[Device],
     run: &Run<'_>,
     observe: &mut dyn FnMut(&Progress),
 ) -> Result<O::Model, Error> {
     let settings = run.settings;
     settings.check()?;
+    let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
+    let first = devices.first().ok_or(TrainError::Setting {
+        name: "devices",
+        value: "none".into(),
+        expected: "at least one",
+    })?;
     let _lock = begin(run)?;
     let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
-    let mut model = prepare(model, device, trained);
+    let mut model = prepare(model, first, trained);
     let mut optimizer = optimizer(settings);
     let mut state = Manifest {
         step: 0,
@@ -92,7 +101,7 @@ pub fn train<O: Objective>(
             let end = (state.batch + settings.accumulation).min(all.len());
             let rate = settings.rate(state.step, steps);
             let at = Position { epoch: state.epoch, batch: state.batch };
-            let outcome = step(objective, &model, &all[state.batch..end], at, settings)?;
+            let outcome = step(objective, &model, &all[state.batch..end], at, settings, &devices)?;
             let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
             if let Some(gradients) = outcome.gradients {
                 model = optimizer.step(rate, model, gradients);
@@ -151,19 +160,27 @@ struct Outcome {
     gradients: Option<GradientsParams>,
 }
 
-/// The mean gradient over some micro-batches, clipped: what one large batch would give.
-fn step<O: Objective>(
+/// The summed loss of some micro-batches, its terms, and the gradient of the sum.
+struct Sum {
+    loss: f64,
+    terms: usize,
+    gradients: GradientsParams,
+}
+
+/// Adds up every `of`-th micro-batch of a group from the `first` on.
+fn add_up<O: Objective>(
     objective: &O,
     model: &O::Model,
     group: &[Vec<usize>],
     at: Position,
-    settings: &Optimization,
-) -> Result<Outcome, Error> {
+    (first, of): (usize, usize),
+    device: &Device,
+) -> Result<Sum, Error> {
     let mut accumulator = GradientsAccumulator::new();
     let (mut sum, mut terms) = (0.0, 0);
-    for (i, items) in group.iter().enumerate() {
+    for (i, items) in group.iter().enumerate().skip(first).step_by(of) {
         let at = Position { batch: at.batch + i, ..at };
-        let Some(Loss { sum: loss, terms: n }) = objective.loss(model, items, at)? else { continue };
+        let Some(Loss { sum: loss, terms: n }) = objective.loss(model, items, at, device)? else { continue };
         // Nothing that is trained took part: a stage of landmark modules meets pictures without landmarks.
         if n == 0 || !loss.is_tracked() {
             continue;
@@ -172,9 +189,37 @@ fn step<O: Objective>(
         terms += n;
         accumulator.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
     }
+    Ok(Sum { loss: sum, terms, gradients: accumulator.grads() })
+}
+
+/// The mean gradient over some micro-batches, clipped: what one large batch would give.
+fn step<O: Objective>(
+    objective: &O,
+    model: &O::Model,
+    group: &[Vec<usize>],
+    at: Position,
+    settings: &Optimization,
+    devices: &[Device],
+) -> Result<Outcome, Error> {
+    let of = devices.len();
+    let sums: Vec<Sum> = std::thread::scope(|scope| {
+        let beside = |(i, device): (usize, &Device)| {
+            let (copy, device) = (model.clone().fork(device), device.clone());
+            scope.spawn(move || add_up(objective, &copy, group, at, (i, of), &device))
+        };
+        let beside: Vec<_> = devices.iter().enumerate().skip(1).map(beside).collect();
+        let own = add_up(objective, model, group, at, (0, of), &devices[0]);
+        let beside = beside.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        std::iter::once(own).chain(beside).collect::<Result<_, _>>()
+    })?;
+    let (sum, terms) = sums.iter().fold((0.0, 0), |(loss, terms), sum| (loss + sum.loss, terms + sum.terms));
     let mut entry = Entry { loss: sum / terms.max(1) as f64, terms, ..Entry::default() };
     if terms == 0 {
         return Ok(Outcome { entry, gradients: None });
+    }
+    let mut accumulator = GradientsAccumulator::new();
+    for Sum { gradients, .. } in sums {
+        accumulator.accumulate(model, gradients.to_device(&devices[0].clone().without_autodiff(), model));
     }
     let mut gradients = accumulator.grads();
     let mean = 1.0 / terms as f64;

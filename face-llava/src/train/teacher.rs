@@ -100,13 +100,12 @@ impl Block {
 #[derive(Debug)]
 pub struct TeacherObjective<'a> {
     lesson: &'a Lesson,
-    device: Device,
 }
 
 impl<'a> TeacherObjective<'a> {
     /// What a lesson's labels tell.
-    pub fn new(lesson: &'a Lesson, device: &Device) -> Self {
-        Self { lesson, device: device.clone().autodiff() }
+    pub const fn new(lesson: &'a Lesson) -> Self {
+        Self { lesson }
     }
 }
 
@@ -117,10 +116,10 @@ impl Objective for TeacherObjective<'_> {
         self.lesson.batches(epoch)
     }
 
-    fn loss(&self, teacher: &Teacher, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
+    fn loss(&self, teacher: &Teacher, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error> {
         let batch = self.lesson.batch(items, at);
-        let logits = teacher.forward(recorded(batch.pixels, &self.device));
-        let sum = cross_entropy(logits, recorded(batch.targets, &self.device));
+        let logits = teacher.forward(recorded(batch.pixels, on));
+        let sum = cross_entropy(logits, recorded(batch.targets, on));
         Ok(Some(Loss { sum, terms: items.len() }))
     }
 }
@@ -167,8 +166,10 @@ mod tests {
         let (place, identity) = run("teacher");
         let teacher = initialise(Teacher::new(&[8, 16], 2, &device), 1, 0);
         let run_teacher = Run { folder: &place, settings: &settings, identity, stop_at: None };
-        let objective = TeacherObjective::new(&shown, &device);
-        let teacher = train(&objective, teacher, |_| true, &device, &run_teacher, &mut |_| ()).unwrap().valid();
+        let objective = TeacherObjective::new(&shown);
+        let teacher = train(&objective, teacher, |_| true, std::slice::from_ref(&device), &run_teacher, &mut |_| ())
+            .unwrap()
+            .valid();
         assert_eq!(shown.predict(|pixels| teacher.forward(pixels)), right);
 
         let config = face_encoder::TowerConfig {
@@ -187,9 +188,10 @@ mod tests {
         let (place, identity) = run("tower");
         let run_tower = Run { folder: &place, settings: &settings, identity, stop_at: None };
         let plan = TowerPlan { points: 0.0, teacher: 1.0, kept: 1.0, whole_from: 0 };
-        let objective = TowerObjective::new(&shown, &teacher, plan, &device);
+        let objective = TowerObjective::new(&shown, &teacher, plan);
         let pupil = initialise(Pupil::new(&config, 2, &device), 2, 0);
-        let pupil = train(&objective, pupil, |_| true, &device, &run_tower, &mut |_| ()).unwrap().valid();
+        let pupil =
+            train(&objective, pupil, |_| true, std::slice::from_ref(&device), &run_tower, &mut |_| ()).unwrap().valid();
         assert_eq!(shown.predict(|pixels| pupil.forward(pixels).0), right);
     }
 }

@@ -105,13 +105,12 @@ pub struct TowerObjective<'a> {
     lesson: &'a Lesson,
     teacher: &'a Teacher,
     plan: TowerPlan,
-    device: Device,
 }
 
 impl<'a> TowerObjective<'a> {
     /// What a lesson's labels and points and a teacher tell.
-    pub fn new(lesson: &'a Lesson, teacher: &'a Teacher, plan: TowerPlan, device: &Device) -> Self {
-        Self { lesson, teacher, plan, device: device.clone().autodiff() }
+    pub const fn new(lesson: &'a Lesson, teacher: &'a Teacher, plan: TowerPlan) -> Self {
+        Self { lesson, teacher, plan }
     }
 
     /// The patches that a batch shows.
@@ -133,19 +132,19 @@ impl Objective for TowerObjective<'_> {
         self.lesson.batches(epoch)
     }
 
-    fn loss(&self, pupil: &Pupil, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
+    fn loss(&self, pupil: &Pupil, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error> {
         let batch = self.lesson.batch(items, at);
         let share = self.plan.teacher;
         let judged = activation::softmax(self.teacher.forward(batch.pixels.clone()), 1);
         let targets = batch.targets * (1.0 - share) + judged * share;
         let patches = self.patches(pupil.tower.config().patches(), at);
-        let (logits, points) = pupil.see(recorded(batch.pixels, &self.device), &patches);
-        let loss = cross_entropy(logits, recorded(targets, &self.device));
+        let (logits, points) = pupil.see(recorded(batch.pixels, on), &patches);
+        let loss = cross_entropy(logits, recorded(targets, on));
         // Smooth L1 of both coordinates, the mean over points.
-        let distance = (points - recorded(batch.points, &self.device)).abs();
+        let distance = (points - recorded(batch.points, on)).abs();
         let near = distance.clone().clamp_max(POINT_SCALE);
         let smooth = near.clone() * near.clone() * (0.5 / POINT_SCALE) + (distance - near);
-        let known = recorded(batch.known, &self.device);
+        let known = recorded(batch.known, on);
         let off = (smooth * known).sum() * (self.plan.points / POINT_COUNT as f64);
         Ok(Some(Loss { sum: loss + off, terms: items.len() }))
     }

@@ -1,12 +1,16 @@
 //! One training step on the autodiff device against PyTorch's autograd.
 
-use burn::tensor::Tensor;
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, FloatDType, Gradients, Tensor};
 use face_llava::text::PromptToken;
-use face_llava::train::{Example, Loss, answer_loss};
-use face_llava::{FaceLlava, LoadOptions};
+use face_llava::train::{Example, Instruction, LoraConfig, Loss, Objective, Position, adapt, answer_loss};
+use face_llava::{FaceLlava, LoadOptions, Network};
 use frgca::Fusion;
 use serde_json::Value;
 
+use crate::train::{lessons, records};
 use crate::{device, error, json, open_dir, reference, tensor, values};
 
 /// As promised.
@@ -57,7 +61,7 @@ fn loss_and_gradients_match() {
 
     // Private parts are reached by their path.
     let mut found = Found { path: Vec::new(), grads: &grads, gradients: Default::default() };
-    burn::module::Module::visit(network, &mut found);
+    network.visit(&mut found);
     for (path, name) in [
         ("projector.layers.0.weight", "mm_projector.0.weight"),
         ("decoder.layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.weight"),
@@ -71,20 +75,55 @@ fn loss_and_gradients_match() {
 
 struct Found<'a> {
     path: Vec<String>,
-    grads: &'a burn::tensor::Gradients,
-    gradients: std::collections::HashMap<String, Vec<f32>>,
+    grads: &'a Gradients,
+    gradients: HashMap<String, Vec<f32>>,
 }
 
-impl burn::module::ModuleVisitor for Found<'_> {
+impl ModuleVisitor for Found<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.into());
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.path.pop();
     }
-    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = param.val().grad(self.grads) {
             self.gradients.insert(self.path.join("."), values(grad));
         }
     }
+}
+
+/// Loss and all gradients of one batch.
+fn gradients(lessons: &Instruction, network: &Network, on: &Device) -> (f32, HashMap<String, Vec<f32>>) {
+    let start = Position { epoch: 0, batch: 0 };
+    let Loss { sum, terms } = lessons.loss(network, &[0, 1, 2, 3], start, on).unwrap().unwrap();
+    let loss = sum / terms as f32;
+    let grads = loss.backward();
+    let mut found = Found { path: Vec::new(), grads: &grads, gradients: HashMap::new() };
+    network.visit(&mut found);
+    (loss.into_scalar(), found.gradients)
+}
+
+#[test]
+fn bfloat16_finds_nearly_the_gradients_of_full_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device().autodiff();
+    if !device.supports_dtype(FloatDType::BF16) {
+        return;
+    }
+    let (lessons, _) = lessons(&records(4), folder.path());
+    let mut network = FaceLlava::load(&open_dir(), &LoadOptions::default(), &device).unwrap().network;
+    network.decoder = adapt(network.decoder, &LoraConfig::default()).unwrap();
+    let lessons = lessons.unwrap();
+    let (full_loss, full) = gradients(&lessons, &network, &device);
+    let (loss, found) = gradients(&lessons.computing_in(FloatDType::BF16), &network, &device);
+    assert!(loss != full_loss && (loss / full_loss - 1.0).abs() < 0.01, "{loss} {full_loss}");
+    assert!(full.keys().any(|path| path.contains("lora")) && found.len() == full.len());
+    let dot = |a: &HashMap<String, Vec<f32>>, b: &HashMap<String, Vec<f32>>| -> f64 {
+        let product =
+            |(path, x): (&String, &Vec<f32>)| x.iter().zip(&b[path]).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        a.iter().map(product).sum()
+    };
+    let cosine = dot(&found, &full) / (dot(&found, &found) * dot(&full, &full)).sqrt();
+    assert!(cosine > 0.999, "{cosine}");
 }

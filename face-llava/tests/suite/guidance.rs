@@ -48,13 +48,12 @@ fn guided_answers_begin_as_the_tower_judges() {
         });
         let (media, places) = media_of(&records, Path::new("")).unwrap();
         let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
-        let mut lessons =
-            Instruction::new(&records, &places, features, &tokenizer, course(), folder.path(), &cpu()).unwrap();
+        let mut lessons = Instruction::new(&records, &places, features, &tokenizer, course(), folder.path()).unwrap();
         if let Some((pupil, guidance)) = guide {
             lessons = lessons.guided(pupil, guidance);
         }
         let at = Position { epoch: 0, batch: 0 };
-        values(lessons.loss(&network, &[item], at).unwrap().unwrap().sum)[0]
+        values(lessons.loss(&network, &[item], at, &cpu().autodiff()).unwrap().unwrap().sum)[0]
     };
     let wholly = Guidance { share: 1.0, tilt: 0.0 };
     let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use face_llava::data::{LandmarksField, Message, Record, Speaker};
 use face_llava::text::{PromptToken, Template};
 use face_llava::train::{
@@ -50,11 +50,11 @@ impl Objective for Points {
         all.chunks(self.batch).map(<[usize]>::to_vec).collect()
     }
 
-    fn loss(&self, line: &Line, items: &[usize], at: Position) -> Result<Option<Loss>, Error> {
+    fn loss(&self, line: &Line, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error> {
         let x: Vec<f32> = items.iter().map(|i| *i as f32 / 32.0 - 1.0).collect();
         let y: Vec<f32> = x.iter().map(|x| 3.0 * x - 1.0).collect();
-        let (n, device) = (items.len(), cpu().autodiff());
-        let tensor = |v| Tensor::<1>::from_data(TensorData::new(v, [n]), &device);
+        let n = items.len();
+        let tensor = |v| Tensor::<1>::from_data(TensorData::new(v, [n]), on);
         let weight = line.weight.val() * line.frozen.val();
         let said = tensor(x) * weight.clone().narrow(0, 0, 1) + weight.narrow(0, 1, 1);
         let off = said - tensor(y);
@@ -70,8 +70,18 @@ fn settings() -> Optimization {
 }
 
 fn fit(points: &Points, folder: &Path, settings: &Optimization, stop_at: Option<usize>) -> Result<Vec<f32>, Error> {
+    fit_on(&[cpu()], points, folder, settings, stop_at)
+}
+
+fn fit_on(
+    devices: &[Device],
+    points: &Points,
+    folder: &Path,
+    settings: &Optimization,
+    stop_at: Option<usize>,
+) -> Result<Vec<f32>, Error> {
     let run = Run { folder, settings, identity: json!({ "objective": "line" }), stop_at };
-    let line = train(points, Line::new(), |path| path == "weight", &cpu(), &run, &mut |_| ())?;
+    let line = train(points, Line::new(), |path| path == "weight", devices, &run, &mut |_| ())?;
     assert_eq!(values(line.frozen.val()), [1.0, 1.0], "what is not trained stays");
     Ok(values(line.weight.val()))
 }
@@ -97,6 +107,28 @@ fn small_batches_added_up_are_one_large_batch() {
     let added = Optimization { accumulation: 4, ..settings() };
     let small = fit(&CLEAN, &folder.path().join("b"), &added, None).unwrap();
     assert!(large.iter().zip(&small).all(|(a, b)| (a - b).abs() < 1e-5), "{large:?} {small:?}");
+}
+
+#[test]
+fn devices_share_the_batches_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Optimization { accumulation: 4, ..settings() };
+    let fit = |name: &str, devices: usize, points: &Points| {
+        fit_on(&vec![cpu(); devices], points, &folder.path().join(name), &settings, None)
+    };
+    let points = Points { batch: 2, ..CLEAN };
+    let alone = fit("alone", 1, &points).unwrap();
+    // Two, one that has more to do than the others, and more devices than batches.
+    for devices in [2, 3, 6] {
+        let shared = fit(&format!("{devices}"), devices, &points).unwrap();
+        assert!(shared.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-4), "{devices}: {shared:?} {alone:?}");
+        assert_eq!(fit(&format!("{devices} again"), devices, &points).unwrap(), shared);
+    }
+    // The third batch of each step falls to the third device.
+    let poisoned = Points { poisoned: |at| at.batch % 4 == 2, ..points };
+    let error = fit("poisoned", 3, &poisoned).unwrap_err();
+    assert!(matches!(error, Error::Train(TrainError::Diverged { .. })), "{error}");
+    assert!(matches!(fit("none", 0, &points), Err(Error::Train(TrainError::Setting { name: "devices", .. }))));
 }
 
 #[test]
@@ -185,7 +217,7 @@ pub fn record(id: &str, answer: &str, image: &Path) -> Record {
     }
 }
 
-fn records(n: usize) -> Vec<Record> {
+pub fn records(n: usize) -> Vec<Record> {
     let answers = ["A smiling face.", "The mouth is open.", "Neutral.", "Two eyes."];
     (0..n).map(|i| record(&i.to_string(), answers[i % 4], &crop())).collect()
 }
@@ -203,11 +235,11 @@ pub fn course() -> Course {
 }
 
 /// Lessons about `records` and the network without its towers.
-fn lessons(records: &[Record], folder: &Path) -> (Result<Instruction, Error>, Network) {
+pub fn lessons(records: &[Record], folder: &Path) -> (Result<Instruction, Error>, Network) {
     let FaceLlava { mut network, tokenizer, .. } = model();
     let (media, places) = media_of(records, Path::new("")).unwrap();
     let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
-    (Instruction::new(records, &places, features, &tokenizer, course(), folder, &cpu()), network)
+    (Instruction::new(records, &places, features, &tokenizer, course(), folder), network)
 }
 
 fn learn(
@@ -218,7 +250,7 @@ fn learn(
     folder: &Path,
 ) -> Result<Network, Error> {
     let run = Run { folder, settings, identity: json!({}), stop_at: None };
-    train(lessons, network, |path| trains.contains(path), &cpu(), &run, &mut |_| ())
+    train(lessons, network, |path| trains.contains(path), &[cpu()], &run, &mut |_| ())
 }
 
 fn tensors(network: &Network) -> NamedTensors {
@@ -261,21 +293,24 @@ fn eight_records_are_learnt_by_heart() {
     let run = Run { folder: folder.path(), settings: &settings, identity: json!({}), stop_at: None };
     let mut last = [f64::MAX; 2];
     let trained = |path: &str| Trains::AllButTowers.contains(path);
-    train(&lessons.unwrap(), network, trained, &cpu(), &run, &mut |p| last = [last[1], p.loss]).unwrap();
+    train(&lessons.unwrap(), network, trained, &[cpu()], &run, &mut |p| last = [last[1], p.loss]).unwrap();
     assert!(last[0].max(last[1]) < 0.05, "{last:?}");
 }
 
 #[test]
 fn the_first_stage_moves_landmark_modules_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let (lessons, network) = lessons(&records(4), folder.path());
-    let before = tensors(&network);
     let settings = Optimization { epochs: 3, warmup_ratio: 0.0, ..Optimization::new(1e-3, 4) };
-    let after =
-        tensors(&learn(&lessons.unwrap(), network, &Trains::LandmarkModules, &settings, folder.path()).unwrap());
-    let moved: Vec<&String> = before.iter().filter(|(name, t)| after[*name] != **t).map(|(name, _)| name).collect();
-    assert!(moved.iter().all(|name| name.starts_with("fusion.")), "{moved:?}");
-    assert!(moved.len() > 20, "{moved:?}");
+    for dtype in [FloatDType::F32, FloatDType::BF16] {
+        let place = folder.path().join(format!("{dtype:?}"));
+        let (lessons, network) = lessons(&records(4), &place);
+        let lessons = lessons.unwrap().computing_in(dtype);
+        let before = tensors(&network);
+        let after = tensors(&learn(&lessons, network, &Trains::LandmarkModules, &settings, &place).unwrap());
+        let moved: Vec<&String> = before.iter().filter(|(name, t)| after[*name] != **t).map(|(name, _)| name).collect();
+        assert!(moved.iter().all(|name| name.starts_with("fusion.")), "{moved:?}");
+        assert!(moved.len() > 20, "{moved:?}");
+    }
 }
 
 #[test]
@@ -452,6 +487,23 @@ fn a_program_killed_again_and_again_ends_in_the_same_bytes() {
     });
     assert!(finished && kills > 0, "{kills} kills");
     assert_eq!(model("killed"), model("whole"));
+}
+
+#[test]
+fn the_program_shares_steps_among_devices_and_computes_in_bfloat16() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |out: &str, options: &[&str]| {
+        assert!(command(folder.path(), out).args(options).status().unwrap().success(), "{options:?}");
+        let file = folder.path().join(out).join("model/model.safetensors");
+        let steps = std::fs::read_to_string(folder.path().join(out).join("metrics.jsonl")).unwrap().lines().count();
+        (steps, std::fs::read(file).unwrap())
+    };
+    // Eight records, two at a time, three times.
+    let (steps, alone) = run("alone", &["--accumulation", "2"]);
+    assert_eq!(steps, 6);
+    let (steps, shared) = run("shared", &["--more-devices", "cpu"]);
+    assert!(steps == 6 && shared.len() == alone.len());
+    assert!(run("bf16", &["--accumulation", "2", "--bf16"]).1 != alone);
 }
 
 #[test]

@@ -93,12 +93,14 @@ pub fn mini(
         let folder = out.join(name);
         let course = recipe.course(i);
         let identity = json!({ "step": name, "recipe": recipe, "guidance": recipe.guidance(i) });
-        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder, device)?
+        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder)?
             .guided(pupil.clone(), recipe.guidance(i));
         let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
         let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };
         let trained = |path: &str| trains.contains(path);
-        network = train(&lessons, network, trained, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+        network = train(&lessons, network, trained, std::slice::from_ref(device), &run, &mut |p| {
+            observe(Event::Trained(*p))
+        })?;
     }
     observe(Event::Step("writing the model"));
     network.image_tower = Some(image);

@@ -44,8 +44,9 @@ pub(super) fn pretrain(
     let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": shown });
     let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
     let teacher = initialise(Teacher::new(&recipe.teacher_widths, classes, device), 1, recipe.seed);
-    let objective = TeacherObjective::new(&lesson, device);
-    let teacher = train(&objective, teacher, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    let objective = TeacherObjective::new(&lesson);
+    let teacher =
+        train(&objective, teacher, |_| true, std::slice::from_ref(device), &run, &mut |p| observe(Event::Trained(*p)))?;
     let teacher = Module::valid(&teacher);
     let seen = unseen.predict(|pixels| teacher.forward(pixels));
     observe(Event::Note(format!("teacher on the validation part: {}", accuracy(&seen, unseen.labels()))));
@@ -55,8 +56,9 @@ pub(super) fn pretrain(
     let identity = json!({ "step": "tower", "recipe": recipe, "lesson": shown, "plan": plan });
     let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
     let pupil = initialise(Pupil::new(&config, classes, device), 2 * config.layers, recipe.seed);
-    let objective = TowerObjective::new(&lesson, &teacher, plan, device);
-    let pupil = train(&objective, pupil, |_| true, device, &run, &mut |p| observe(Event::Trained(*p)))?;
+    let objective = TowerObjective::new(&lesson, &teacher, plan);
+    let pupil =
+        train(&objective, pupil, |_| true, std::slice::from_ref(device), &run, &mut |p| observe(Event::Trained(*p)))?;
     let pupil = Module::valid(&pupil);
     let seen = unseen.predict(|pixels| pupil.forward(pixels).0);
     observe(Event::Note(format!("tower on the validation part: {}", accuracy(&seen, unseen.labels()))));
