@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::frames::frames;
+use super::work::in_order;
 use super::{Answered, Answerer, Fault, PredictionFault};
-use crate::data::annotate::{CachedChat, Prompt};
+use crate::data::annotate::{CachedChat, Completion, Priced, Prompt};
 use crate::data::{AnnotatorFault, ChatOptions, Usage};
 
 /// A model behind an endpoint. It is asked the bare question with the media, as they are; no face is looked for.
@@ -15,22 +16,35 @@ use crate::data::{AnnotatorFault, ChatOptions, Usage};
 /// the endpoint, and on a temperature of 0, which [`ChatOptions::new`] sets.
 pub struct EndpointAnswerer {
     chat: CachedChat,
+    workers: usize,
     paid: Usage,
 }
 
 impl EndpointAnswerer {
-    /// Checks address, key and cache; asks nothing.
+    /// Checks address, key and cache; asks nothing. `workers` questions are under way at a time.
     ///
     /// # Errors
     /// A bad address, a missing key, a cache that cannot be written.
-    pub fn new(options: &ChatOptions, cache: Option<&Path>) -> Result<Self, crate::Error> {
-        Ok(Self { chat: CachedChat::new(options, cache)?, paid: Usage::default() })
+    pub fn new(options: &ChatOptions, cache: Option<&Path>, workers: usize) -> Result<Self, crate::Error> {
+        Ok(Self { chat: CachedChat::new(options, cache)?, workers: workers.max(1), paid: Usage::default() })
     }
 
     /// What was paid for answers so far, cached ones excepted.
     pub fn paid(&self) -> Usage {
         self.paid
     }
+
+    fn take(&mut self, reply: Result<Priced<Completion>, Fault>) -> Result<Answered, Fault> {
+        let reply = reply?;
+        self.paid += reply.paid;
+        // A long answer counts as far as it goes, as for the model itself.
+        Ok(Answered { raw: reply.value.beginning()?, ..Answered::default() })
+    }
+}
+
+fn ask(chat: &CachedChat, media: &Path, question: &str) -> Result<Priced<Completion>, Fault> {
+    let frames = frames(media)?;
+    Ok(chat.complete(&Prompt { system: None, text: question, frames: &frames, seed: None })?)
 }
 
 impl Answerer for EndpointAnswerer {
@@ -40,12 +54,27 @@ impl Answerer for EndpointAnswerer {
 
     /// Endpoints give no likelihoods of labels, whatever is asked for.
     fn answer(&mut self, media: &Path, question: &str, _labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
-        let frames = frames(media)?;
-        let prompt = Prompt { system: None, text: question, frames: &frames, seed: None };
-        let reply = self.chat.complete(&prompt)?;
-        self.paid += reply.paid;
-        // A long answer counts as far as it goes, as for the model itself.
-        Ok(Answered { raw: reply.value.beginning()?, ..Answered::default() })
+        let reply = ask(&self.chat, media, question);
+        self.take(reply)
+    }
+
+    fn at_once(&self) -> usize {
+        self.workers
+    }
+
+    fn answer_each(
+        &mut self,
+        media: &[&Path],
+        question: &str,
+        _labels: Option<&[(&str, &str)]>,
+    ) -> Vec<Result<Answered, Fault>> {
+        let mut replies = Vec::with_capacity(media.len());
+        let one = |media: &&Path| ask(&self.chat, media, question);
+        let Ok(()) = in_order(media, self.workers, one, |_, reply| {
+            replies.push(reply);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        replies.into_iter().map(|reply| self.take(reply)).collect()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod report;
 mod score;
 mod scorers;
 mod session;
+mod work;
 
 pub use answerer::{Answered, Answerer, Fault};
 pub use asked::{Asked, read_all, read_predictions, write_predictions};

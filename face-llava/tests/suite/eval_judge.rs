@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use face_llava::Task;
@@ -425,7 +425,7 @@ fn other_models_answer_behind_an_endpoint() {
             _ => Reply::Text(" Happiness. ".into()),
         }
     });
-    let open = || EndpointAnswerer::new(&server.options(), Some(&bench.path("cache"))).unwrap();
+    let open = || EndpointAnswerer::new(&server.options(), Some(&bench.path("cache")), 1).unwrap();
     let mut model = open();
     assert_eq!((&model.identity()["model"], &model.identity()["temperature"]), (&json!("tester"), &json!(0.0)));
     let labels = [("happiness", "Happiness.")];
@@ -458,4 +458,29 @@ fn other_models_answer_behind_an_endpoint() {
     model.answer(&clip, "clip", None).unwrap();
     let bodies = server.bodies.lock().unwrap();
     assert_eq!(bodies.last().unwrap()["messages"][0]["content"].as_array().unwrap().len(), 9);
+}
+
+#[test]
+fn questions_are_under_way_at_the_same_time_and_answers_in_order() {
+    let bench = Bench::new(&["a", "b", "c"]);
+    let mut media: Vec<PathBuf> = bench.predictions.rows.iter().map(|row| PathBuf::from(&row.path)).collect();
+    media.insert(1, bench.path("none.png"));
+    // Nobody of the first three gets an answer before all of them ask.
+    let meeting = Barrier::new(3);
+    let server = Server::new(move |n, body| {
+        if n < 3 {
+            meeting.wait();
+        }
+        Reply::Text(body["messages"][0]["content"][1]["image_url"]["url"].as_str().unwrap().into())
+    });
+    let mut model = EndpointAnswerer::new(&server.options(), None, 4).unwrap();
+    assert_eq!(model.at_once(), 4);
+    let paths: Vec<&Path> = media.iter().map(PathBuf::as_path).collect();
+    let answers = model.answer_each(&paths, "What is shown?", None);
+    assert_eq!(model.paid().requests, 3);
+    assert_eq!(answers[1].as_ref().unwrap_err().fault.code, "media");
+    for (path, together) in paths.iter().zip(&answers) {
+        assert_eq!(&model.answer(path, "What is shown?", None), together);
+    }
+    assert!(answers[0] != answers[2] && answers[2] != answers[3]);
 }

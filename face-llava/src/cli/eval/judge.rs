@@ -38,9 +38,6 @@ pub(super) struct Arguments {
     /// Instruction records whose answers are known to be good, by the items' names
     #[arg(long, value_name = "RECORDS.json")]
     references: Option<PathBuf>,
-    /// Answers in work at a time
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: u16,
     #[command(flatten)]
     endpoint: EndpointOptions,
 }
@@ -57,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let options = JudgeOptions {
         repeats: arguments.repeats.into(),
         references: references(&known.unwrap_or_default()),
-        workers: arguments.workers.into(),
+        workers: arguments.endpoint.workers.into(),
         overwrite: arguments.overwrite,
     };
     let who: Box<dyn Judge> = match (&arguments.replay, arguments.endpoint.chat()) {

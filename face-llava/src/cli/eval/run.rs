@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let session = arguments.session()?;
     let opened = arguments.data.open()?;
     if let Some(chat) = arguments.endpoint.chat() {
-        let mut answerer = EndpointAnswerer::new(&chat, arguments.endpoint.cache.as_deref())?;
+        let EndpointOptions { cache, workers, .. } = &arguments.endpoint;
+        let mut answerer = EndpointAnswerer::new(&chat, cache.as_deref(), (*workers).into())?;
         let outcome = arguments.ask(&opened, &mut answerer);
         complain(&bill(&answerer.paid()));
         return outcome;

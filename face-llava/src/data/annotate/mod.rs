@@ -18,7 +18,7 @@ pub(crate) use cache::Cached;
 pub(crate) use cached_chat::CachedChat;
 pub use chat::{Chat, ChatOptions};
 #[cfg(feature = "eval")]
-pub(crate) use complete::{Prompt, unfenced};
+pub(crate) use complete::{Completion, Prompt, unfenced};
 #[cfg(feature = "eval")]
 pub(crate) use http::quote;
 pub use offline::Offline;

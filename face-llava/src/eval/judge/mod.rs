@@ -17,7 +17,6 @@ mod report;
 mod rubric;
 mod run;
 mod scores;
-mod work;
 
 pub use agreement::{Agreement, agreement};
 pub use case::Case;

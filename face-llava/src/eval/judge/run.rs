@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::file::{self, Settings};
 use super::report::Part;
-use super::{Case, Judge, JudgeOptions, JudgeReport, Judgement, Rated, Rating, work};
+use super::{Case, Judge, JudgeOptions, JudgeReport, Judgement, Rated, Rating};
 use crate::Task;
 use crate::data::seed::sha256;
 use crate::data::{Progress, Usage};
-use crate::eval::{EvalError, Fault, Prediction, PredictionFault, Predictions};
+use crate::eval::{EvalError, Fault, Prediction, PredictionFault, Predictions, work};
 
 /// Form of the file of judgements.
 const SCHEMA: u32 = 1;
