@@ -10,7 +10,7 @@ use face_llava::train::{
     Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, Trains,
     adapt, media_of, mini, save_adapter, train, trained_values,
 };
-use face_llava::{FaceLlava, LoadOptions, ModelDir, open_device};
+use face_llava::{FaceLlava, LoadOptions, ModelDir, NamedDevice, open_device};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// Folder of the run: settings, metrics, loss curve, checkpoints, and the trained model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Seed of order and sampling
+    /// Seed of order and sampling; a recipe's split has its own
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     /// For a recipe: use only this many pictures
@@ -95,12 +95,30 @@ struct StageOptions {
     /// Compute in bfloat16, for GPUs; weights and their steps stay in full precision
     #[arg(long)]
     bf16: bool,
-    /// More devices, separated by commas, that take their share of a step's batches
+    /// More devices, as --device names them, that take their share of a step's batches
     #[arg(long, value_delimiter = ',', value_name = "DEVICES")]
     more_devices: Vec<String>,
     /// Print the first example's tokens and labels, and train nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+impl StageOptions {
+    /// The first device and those beside it, as the stage wants them.
+    fn devices(&self, first: NamedDevice) -> Result<Vec<Device>, Failure> {
+        let mut devices = vec![first];
+        for name in &self.more_devices {
+            devices.push(open_device(name)?);
+        }
+        let wanted = |NamedDevice { device, name }| {
+            if self.bf16 && !device.supports_dtype(FloatDType::BF16) {
+                return Err(Failure::Usage(format!("{name} does not compute in bfloat16; leave --bf16 out")));
+            }
+            let device = device.autodiff();
+            Ok(if self.gradient_checkpointing { device.gradient_checkpointing() } else { device })
+        };
+        devices.into_iter().map(wanted).collect()
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -158,7 +176,9 @@ fn recipe(arguments: &Arguments) -> Result<Outcome, Failure> {
 }
 
 fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
-    let (device, options) = (arguments.device.open()?, &arguments.of_a_stage);
+    let options = &arguments.of_a_stage;
+    let devices = options.devices(arguments.device.open()?)?;
+    let device = &devices[0];
     let dir = ModelDir::open(options.model.clone().unwrap_or_default())?;
     let lora = LoraConfig { rank: options.rank, alpha: options.alpha, targets: options.targets.clone() };
     let mut stage = match name {
@@ -178,10 +198,9 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let records = read_records(&arguments.data)?;
     let folder = arguments.data.parent().unwrap_or(Path::new("."));
     let (media, places) = media_of(&records, folder)?;
-    let FaceLlava { mut network, tokenizer, config, .. } =
-        FaceLlava::load(&dir, &LoadOptions::default(), &device.device)?;
+    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), device)?;
     if name == StageName::Landmarks && network.fusion.is_none() {
-        network.fusion = Some(config.frgca.init(&device.device));
+        network.fusion = Some(config.frgca.init(device));
         complain("note: the model has no landmark modules; fresh ones are trained");
     }
     let (image, video) = (network.image_tower.take(), network.video_tower.take());
@@ -196,19 +215,8 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         bad_budget: options.bad_budget,
         seed: arguments.seed,
     };
-    let more = options.more_devices.iter().map(|name| open_device(name));
-    let devices = std::iter::once(Ok(device.clone())).chain(more).collect::<Result<Vec<_>, _>>()?;
-    let devices = devices.into_iter().map(|device| {
-        let device = device.device.autodiff();
-        if options.gradient_checkpointing { device.gradient_checkpointing() } else { device }
-    });
-    let devices: Vec<Device> = devices.collect();
-    if options.bf16 && !devices.iter().all(|device| device.supports_dtype(FloatDType::BF16)) {
-        return Err(Failure::Usage("the device does not compute in bfloat16; leave --bf16 out".into()));
-    }
-    let dtype = if options.bf16 { FloatDType::BF16 } else { FloatDType::F32 };
     let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out)?;
-    let lessons = lessons.computing_in(dtype);
+    let lessons = if options.bf16 { lessons.in_bfloat16() } else { lessons };
     if options.dry_run {
         return dry_run(&lessons, &tokenizer);
     }
@@ -220,7 +228,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         "model": dir.path(),
         "data": arguments.data,
         "template": options.template.template(),
-        "bf16": options.bf16,
+        "bf16": options.bf16.then_some(true),
     });
     let run = Run { folder: &arguments.out, settings: &stage.optimization, identity, stop_at: None };
     let bar = bar();

@@ -10,6 +10,9 @@ use super::{Answered, Answerer, Fault, PredictionFault};
 use crate::data::annotate::{CachedChat, Completion, Priced, Prompt};
 use crate::data::{AnnotatorFault, ChatOptions, Usage};
 
+/// Questions for each worker that are handed over together.
+const TURNS: usize = 4;
+
 /// A model behind an endpoint. It is asked the bare question with the media, as they are; no face is looked for.
 ///
 /// The same question about the same pixels gives the same answer where there is a cache; without one that depends on
@@ -58,8 +61,9 @@ impl Answerer for EndpointAnswerer {
         self.take(reply)
     }
 
+    /// Several for each worker, so that few wait for the slowest.
     fn at_once(&self) -> usize {
-        self.workers
+        TURNS * self.workers
     }
 
     fn answer_each(

@@ -82,12 +82,12 @@ pub fn predict(
         if answers.len() != media.len() {
             return Err(refuse(format!("the answerer gave {} answers about {} media", answers.len(), media.len())));
         }
+        let mut down = None;
         for ((place, item), answer) in some.iter().zip(answers) {
             if let Some(fault) = answer.as_ref().err().filter(|fault| fault.passing) {
                 failures += 1;
-                if failures >= FAILURES_IN_A_ROW {
-                    let told = format!("no answers, {failures} times in a row ({fault})");
-                    return Err(refuse(format!("{told}; what is there is kept, run the same command to go on")));
+                if failures == FAILURES_IN_A_ROW {
+                    down = Some(format!("no answers, {failures} times in a row ({fault})"));
                 }
                 report.pending += 1;
                 continue;
@@ -99,6 +99,10 @@ pub fn predict(
             report.add(&row);
             count += 1;
             observe(PredictStep { done: count, items: report.items, row: Some(&row) });
+        }
+        // After what came together with the failures, which was paid for.
+        if let Some(told) = down {
+            return Err(refuse(format!("{told}; what is there is kept, run the same command to go on")));
         }
     }
     if order.is_broken {
@@ -301,6 +305,13 @@ mod tests {
         let mut echo = echo(true);
         let down = predict(&data, &mut echo, &options(), &folder.path().join("down"), &mut |_| ()).unwrap_err();
         assert!(down.to_string().contains("in a row") && echo.asked.len() == 8, "{down}");
+        // Answers that come together with the failures are kept.
+        let names: Vec<String> = (0..8).map(|i| format!("late {i}")).chain(["a".into(), "b".into()]).collect();
+        let data = dataset(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let out = folder.path().join("together");
+        let mut echo = Echo { at_once: 20, ..self::echo(true) };
+        assert!(predict(&data, &mut echo, &options(), &out, &mut |_| ()).is_err());
+        assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 2);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Features {
     /// Bytes that may be kept.
     limit: usize,
     memory: Mutex<Memory>,
+    /// Held by the device that computes what is not there yet.
+    computing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,7 @@ impl Features {
             device,
             limit,
             memory: Mutex::default(),
+            computing: Mutex::default(),
         }
     }
 
@@ -110,8 +113,14 @@ impl Features {
     /// What a tower makes of a picture or clip in the version of some epoch; the inner error says why it cannot be read.
     pub(super) fn get(&self, index: usize, epoch: usize) -> Result<Arc<Seen>, String> {
         let version = epoch % self.versions;
-        if let Some(known) = self.lock().seen.get(&(index, version)) {
-            return known.clone();
+        let known = || self.lock().seen.get(&(index, version)).cloned();
+        if let Some(known) = known() {
+            return known;
+        }
+        // One at a time: what another device waits for as well is not computed twice.
+        let _turn = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known() {
+            return known;
         }
         let first = index / CHUNK * CHUNK;
         let chunk: Vec<usize> = (first..(first + CHUNK).min(self.media.len())).collect();

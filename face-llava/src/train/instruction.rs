@@ -14,7 +14,7 @@ use super::augment::random;
 use super::batch::{Opening, opening_loss};
 use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
-use super::parameters::computing_in;
+use super::parameters::cast;
 use super::{Example, Loss, Objective, Position, Pupil, TrainError};
 use crate::data::{LandmarksField, Record};
 use crate::text::{PromptToken, Template, Tokenizer};
@@ -240,10 +240,10 @@ impl Instruction {
         Ok(Self { examples, media, weights, expressions, guide, dtype, features, course, bad })
     }
 
-    /// The network computes in another type than the weights are kept in (mixed precision, arXiv 1710.03740; without
-    /// scaling the loss, which bfloat16 does not need).
-    pub const fn computing_in(mut self, dtype: FloatDType) -> Self {
-        self.dtype = dtype;
+    /// The network computes in bfloat16, the weights stay as they are kept (mixed precision, arXiv 1710.03740; bfloat16 needs
+    /// no scaling of the loss).
+    pub const fn in_bfloat16(mut self) -> Self {
+        self.dtype = FloatDType::BF16;
         self
     }
 
@@ -319,7 +319,7 @@ impl Objective for Instruction {
         if examples.is_empty() {
             return Ok(None);
         }
-        let network = &computing_in(network, self.dtype);
+        let network = &cast(network, self.dtype);
         let (mut visual, mut openings) = (None, Vec::new());
         if !seen.is_empty() {
             let (features, points) = join(&seen, on);

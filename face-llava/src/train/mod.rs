@@ -27,6 +27,7 @@ mod parameters;
 mod recipe;
 mod run;
 mod settings;
+mod share;
 mod stage;
 mod teacher;
 mod tower;

@@ -39,7 +39,7 @@ impl<F: Fn(&str) -> bool> ModuleMapper for Prepare<F> {
 }
 
 /// The same module computing in another type. Gradients reach the parameters of `module` through the casts, in their type.
-pub(super) fn computing_in<M: Module>(module: &M, dtype: FloatDType) -> M {
+pub(super) fn cast<M: Module>(module: &M, dtype: FloatDType) -> M {
     struct Cast(FloatDType);
     impl ModuleMapper for Cast {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

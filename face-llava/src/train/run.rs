@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::{Module, ParamGroup};
+use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::{AdamWConfig, AdjustLrFn, GradientsAccumulator, GradientsParams, ModuleOptimizer, MuonConfig};
+use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig};
 use burn::tensor::Device;
 use landmarks::files::write_bytes;
 use serde_json::Value;
@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::checkpoint::{self, Manifest};
 use super::log::{Entry, Log};
 use super::parameters::{norm, prepare, scale};
-use super::{Loss, Objective, Optimization, Optimizer, Position, TrainError};
+use super::share::{Devices, Sum};
+use super::{Objective, Optimization, Optimizer, Position, TrainError};
 use crate::Error;
 use crate::differences::differences;
 
@@ -68,11 +69,9 @@ pub fn train<O: Objective>(
     let settings = run.settings;
     settings.check()?;
     let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
-    let first = devices.first().ok_or(TrainError::Setting {
-        name: "devices",
-        value: "none".into(),
-        expected: "at least one",
-    })?;
+    let Some((first, others)) = devices.split_first() else {
+        return Err(TrainError::Setting { name: "devices", value: "none".into(), expected: "at least one" }.into());
+    };
     let _lock = begin(run)?;
     let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
     let mut model = prepare(model, first, trained);
@@ -89,49 +88,52 @@ pub fn train<O: Objective>(
     if let Some((saved_model, saved_optimizer, manifest)) = checkpoint::resume(run.folder, &model, &optimizer)? {
         (model, optimizer, state) = (saved_model, saved_optimizer, manifest);
     }
-    let mut log = Log::open(run.folder, state.step)?;
-    let (start, first, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
-    while state.epoch < settings.epochs {
-        let all = objective.batches(state.epoch);
-        while state.batch < all.len() {
-            if run.stop_at.is_some_and(|stop| state.step >= stop) {
-                checkpoint::save(run.folder, &model, &optimizer, state)?;
-                return Ok(model);
-            }
-            let end = (state.batch + settings.accumulation).min(all.len());
-            let rate = settings.rate(state.step, steps);
-            let at = Position { epoch: state.epoch, batch: state.batch };
-            let outcome = step(objective, &model, &all[state.batch..end], at, settings, &devices)?;
-            let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
-            if let Some(gradients) = outcome.gradients {
-                model = optimizer.step(rate, model, gradients);
-                skipped_in_a_row = 0;
-            } else if outcome.entry.terms > 0 {
-                state.skipped += 1;
-                skipped_in_a_row += 1;
-                if skipped_in_a_row == MAX_SKIPPED {
-                    let (step, path) = (state.step + 1, run.folder.to_owned());
-                    return Err(TrainError::Diverged { step, skipped: MAX_SKIPPED, path }.into());
+    std::thread::scope(|scope| {
+        let devices = Devices::start(scope, objective, &model, first, others);
+        let mut log = Log::open(run.folder, state.step)?;
+        let (start, begun, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
+        while state.epoch < settings.epochs {
+            let all = objective.batches(state.epoch);
+            while state.batch < all.len() {
+                if run.stop_at.is_some_and(|stop| state.step >= stop) {
+                    checkpoint::save(run.folder, &model, &optimizer, state)?;
+                    return Ok(model);
+                }
+                let end = (state.batch + settings.accumulation).min(all.len());
+                let rate = settings.rate(state.step, steps);
+                let at = Position { epoch: state.epoch, batch: state.batch };
+                let outcome = step(objective, &model, &all[state.batch..end], at, settings, &devices)?;
+                let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
+                if let Some(gradients) = outcome.gradients {
+                    model = optimizer.step(rate, model, gradients);
+                    skipped_in_a_row = 0;
+                } else if outcome.entry.terms > 0 {
+                    state.skipped += 1;
+                    skipped_in_a_row += 1;
+                    if skipped_in_a_row == MAX_SKIPPED {
+                        let (step, path) = (state.step + 1, run.folder.to_owned());
+                        return Err(TrainError::Diverged { step, skipped: MAX_SKIPPED, path }.into());
+                    }
+                }
+                state.step += 1;
+                state.batch = end;
+                log.add(&entry);
+                let pace = start.elapsed().as_secs_f64() / (state.step - begun) as f64;
+                let seconds_left = pace * (steps - state.step) as f64;
+                observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
+                // Never in the middle of trouble: the last checkpoint is a good state.
+                if state.step.is_multiple_of(settings.save_every) && skipped_in_a_row == 0 && state.step < steps {
+                    checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
+                    log.draw()?;
                 }
             }
-            state.step += 1;
-            state.batch = end;
-            log.add(&entry);
-            let pace = start.elapsed().as_secs_f64() / (state.step - first) as f64;
-            let seconds_left = pace * (steps - state.step) as f64;
-            observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
-            // Never in the middle of trouble: the last checkpoint is a good state.
-            if state.step.is_multiple_of(settings.save_every) && skipped_in_a_row == 0 && state.step < steps {
-                checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
-                log.draw()?;
-            }
+            state.epoch += 1;
+            state.batch = 0;
         }
-        state.epoch += 1;
-        state.batch = 0;
-    }
-    checkpoint::save(run.folder, &model, &optimizer, state)?;
-    log.draw()?;
-    Ok(model)
+        checkpoint::save(run.folder, &model, &optimizer, state)?;
+        log.draw()?;
+        Ok(model)
+    })
 }
 
 /// Matrices inside of transformer layers.
@@ -160,38 +162,6 @@ struct Outcome {
     gradients: Option<GradientsParams>,
 }
 
-/// The summed loss of some micro-batches, its terms, and the gradient of the sum.
-struct Sum {
-    loss: f64,
-    terms: usize,
-    gradients: GradientsParams,
-}
-
-/// Adds up every `of`-th micro-batch of a group from the `first` on.
-fn add_up<O: Objective>(
-    objective: &O,
-    model: &O::Model,
-    group: &[Vec<usize>],
-    at: Position,
-    (first, of): (usize, usize),
-    device: &Device,
-) -> Result<Sum, Error> {
-    let mut accumulator = GradientsAccumulator::new();
-    let (mut sum, mut terms) = (0.0, 0);
-    for (i, items) in group.iter().enumerate().skip(first).step_by(of) {
-        let at = Position { batch: at.batch + i, ..at };
-        let Some(Loss { sum: loss, terms: n }) = objective.loss(model, items, at, device)? else { continue };
-        // Nothing that is trained took part: a stage of landmark modules meets pictures without landmarks.
-        if n == 0 || !loss.is_tracked() {
-            continue;
-        }
-        sum += f64::from(loss.clone().into_scalar::<f32>());
-        terms += n;
-        accumulator.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
-    }
-    Ok(Sum { loss: sum, terms, gradients: accumulator.grads() })
-}
-
 /// The mean gradient over some micro-batches, clipped: what one large batch would give.
 fn step<O: Objective>(
     objective: &O,
@@ -199,29 +169,13 @@ fn step<O: Objective>(
     group: &[Vec<usize>],
     at: Position,
     settings: &Optimization,
-    devices: &[Device],
+    devices: &Devices<'_>,
 ) -> Result<Outcome, Error> {
-    let of = devices.len();
-    let sums: Vec<Sum> = std::thread::scope(|scope| {
-        let beside = |(i, device): (usize, &Device)| {
-            let (copy, device) = (model.clone().fork(device), device.clone());
-            scope.spawn(move || add_up(objective, &copy, group, at, (i, of), &device))
-        };
-        let beside: Vec<_> = devices.iter().enumerate().skip(1).map(beside).collect();
-        let own = add_up(objective, model, group, at, (0, of), &devices[0]);
-        let beside = beside.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        std::iter::once(own).chain(beside).collect::<Result<_, _>>()
-    })?;
-    let (sum, terms) = sums.iter().fold((0.0, 0), |(loss, terms), sum| (loss + sum.loss, terms + sum.terms));
-    let mut entry = Entry { loss: sum / terms.max(1) as f64, terms, ..Entry::default() };
+    let Sum { loss, terms, mut gradients } = devices.add_up(objective, model, group, at)?;
+    let mut entry = Entry { loss: loss / terms.max(1) as f64, terms, ..Entry::default() };
     if terms == 0 {
         return Ok(Outcome { entry, gradients: None });
     }
-    let mut accumulator = GradientsAccumulator::new();
-    for Sum { gradients, .. } in sums {
-        accumulator.accumulate(model, gradients.to_device(&devices[0].clone().without_autodiff(), model));
-    }
-    let mut gradients = accumulator.grads();
     let mean = 1.0 / terms as f64;
     entry.gradient_norm = norm(model, &gradients, mean);
     if !entry.loss.is_finite() || !entry.gradient_norm.is_finite() {

@@ -474,7 +474,7 @@ fn questions_are_under_way_at_the_same_time_and_answers_in_order() {
         Reply::Text(body["messages"][0]["content"][1]["image_url"]["url"].as_str().unwrap().into())
     });
     let mut model = EndpointAnswerer::new(&server.options(), None, 4).unwrap();
-    assert_eq!(model.at_once(), 4);
+    assert_eq!(model.at_once(), 16);
     let paths: Vec<&Path> = media.iter().map(PathBuf::as_path).collect();
     let answers = model.answer_each(&paths, "What is shown?", None);
     assert_eq!(model.paid().requests, 3);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, FloatDType, Gradients, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Gradients, Tensor};
 use face_llava::text::PromptToken;
 use face_llava::train::{Example, Instruction, LoraConfig, Loss, Objective, Position, adapt, answer_loss};
 use face_llava::{FaceLlava, LoadOptions, Network};
@@ -88,6 +88,7 @@ impl ModuleVisitor for Found<'_> {
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = param.val().grad(self.grads) {
+            assert_eq!(grad.dtype(), DType::F32);
             self.gradients.insert(self.path.join("."), values(grad));
         }
     }
@@ -116,7 +117,7 @@ fn bfloat16_finds_nearly_the_gradients_of_full_precision() {
     network.decoder = adapt(network.decoder, &LoraConfig::default()).unwrap();
     let lessons = lessons.unwrap();
     let (full_loss, full) = gradients(&lessons, &network, &device);
-    let (loss, found) = gradients(&lessons.computing_in(FloatDType::BF16), &network, &device);
+    let (loss, found) = gradients(&lessons.in_bfloat16(), &network, &device);
     assert!(loss != full_loss && (loss / full_loss - 1.0).abs() < 0.01, "{loss} {full_loss}");
     assert!(full.keys().any(|path| path.contains("lora")) && found.len() == full.len());
     let dot = |a: &HashMap<String, Vec<f32>>, b: &HashMap<String, Vec<f32>>| -> f64 {

@@ -33,7 +33,7 @@ pub(super) struct EndpointOptions {
     /// Requests for one reply at most
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     attempts: u32,
-    /// Answers in work at a time
+    /// Questions under way at a time
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
     /// Requests a minute
