@@ -73,6 +73,10 @@ impl Fractions {
     }
 }
 
+/// The seed of a split where nobody gives one: the same for all that split, so that what one keeps for the test is what
+/// another asks about (ADR 010).
+pub const SPLIT_SEED: u64 = 0;
+
 /// The part of a person: u is the first eight bytes (big-endian) of SHA-256 of `"{seed}:{person}"` over 2^64; u below
 /// `test` is for the test, u below `test + val` for validation, the rest for training.
 pub fn split_of(person: &str, seed: u64, fractions: &Fractions) -> Split {

@@ -80,7 +80,7 @@ struct PartOptions {
     #[arg(long, default_value_t = 0.10, value_name = "F")]
     test: f64,
     /// Seed of the split
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = data::SPLIT_SEED, value_name = "S")]
     seed: u64,
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use face_llava::data::LabelOrigin;
+use face_llava::data::{LabelOrigin, SPLIT_SEED};
 use face_llava::eval::benchmarks::{held_out, records_of};
 use face_llava::eval::{Benchmark, Dataset, EvalError, benchmark};
 use face_llava::{ACTION_UNITS, ATTRIBUTES, EXPRESSIONS, Task};
@@ -31,7 +31,7 @@ pub(super) struct DataOptions {
     #[arg(long, value_parser = parse_task, value_name = "TASK")]
     task: Option<Task>,
     /// Seed of the split of `held-out`
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = SPLIT_SEED, value_name = "S")]
     split_seed: u64,
 }
 

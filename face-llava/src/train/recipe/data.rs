@@ -45,7 +45,7 @@ pub(super) fn dataset(
     if !report.rejected.is_empty() {
         observe(Event::Note(format!("left out while building: {:?}", report.rejected)));
     }
-    let split = data::split(&out.join("data"), &out.join("split"), &Fractions::default(), recipe.seed)?;
+    let split = data::split(&out.join("data"), &out.join("split"), &Fractions::default(), recipe.split_seed)?;
     for part in &split.parts {
         observe(Event::Note(format!("{}: {} records of {} persons", part.split.name(), part.records, part.persons)));
     }

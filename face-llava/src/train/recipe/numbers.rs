@@ -7,6 +7,7 @@ use frgca::{FrgcaConfig, Variant};
 use landmarks::CropRule;
 use serde::{Deserialize, Serialize};
 
+use crate::data::SPLIT_SEED;
 use crate::decoder::LlamaConfig;
 use crate::text::Template;
 use crate::train::{Augmentation, Course, Guidance, LessonPlan, Optimization, Optimizer, Sampling, TowerPlan};
@@ -16,8 +17,10 @@ use crate::{FaceLlavaConfig, Task};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MiniRecipe {
-    /// Seed of everything.
+    /// Seed of everything but the split.
     pub seed: u64,
+    /// Seed of the split, so that another seed of the training is not tested on what it has seen.
+    pub split_seed: u64,
     /// Tokens of the vocabulary.
     pub vocab: usize,
     /// Width of towers and decoder.
@@ -48,6 +51,7 @@ impl Default for MiniRecipe {
     fn default() -> Self {
         Self {
             seed: 0,
+            split_seed: SPLIT_SEED,
             vocab: 768,
             width: 160,
             tower_layers: 4,
