@@ -177,7 +177,7 @@ impl MiniRecipe {
 
     /// How the tower's own head guides the decoder, by step: the last one sets how often rare expressions are named.
     pub(super) fn guidance(&self, step: usize) -> Guidance {
-        Guidance { share: 0.7, tilt: [0.0, 0.0, 0.3][step] }
+        Guidance { share: 0.7, tilt: [0.0, 0.0, 0.1][step] }
     }
 
     pub(super) fn course(&self, step: usize) -> Course {
