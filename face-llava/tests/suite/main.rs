@@ -41,6 +41,8 @@ mod sessions;
 mod text;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+mod train_program;
 
 use std::path::{Path, PathBuf};
 
