@@ -178,7 +178,8 @@ fn recipe(arguments: &Arguments) -> Result<Outcome, Failure> {
 fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let options = &arguments.of_a_stage;
     let devices = options.devices(arguments.device.open()?)?;
-    let device = &devices[0];
+    // The frozen towers record no gradients.
+    let device = devices[0].clone().without_autodiff();
     let dir = ModelDir::open(options.model.clone().unwrap_or_default())?;
     let lora = LoraConfig { rank: options.rank, alpha: options.alpha, targets: options.targets.clone() };
     let mut stage = match name {
@@ -189,7 +190,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let settings = &mut stage.optimization;
     settings.learning_rate = options.lr.unwrap_or(settings.learning_rate);
     settings.micro_batch = options.batch.unwrap_or(settings.micro_batch);
-    settings.accumulation = options.accumulation.unwrap_or(1 + options.more_devices.len());
+    settings.accumulation = options.accumulation.unwrap_or(devices.len());
     settings.epochs = options.epochs;
     settings.seed = arguments.seed;
     settings.save_every = options.save_every;
@@ -198,9 +199,9 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let records = read_records(&arguments.data)?;
     let folder = arguments.data.parent().unwrap_or(Path::new("."));
     let (media, places) = media_of(&records, folder)?;
-    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), device)?;
+    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
     if name == StageName::Landmarks && network.fusion.is_none() {
-        network.fusion = Some(config.frgca.init(device));
+        network.fusion = Some(config.frgca.init(&device));
         complain("note: the model has no landmark modules; fresh ones are trained");
     }
     let (image, video) = (network.image_tower.take(), network.video_tower.take());
