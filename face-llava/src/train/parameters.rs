@@ -64,20 +64,23 @@ pub fn trained_values<M: Module>(module: &M) -> usize {
     count.0
 }
 
-/// The norm of all gradients together, each multiplied by `scale`.
+/// The norm of all gradients together, each multiplied by `scale`. The device is waited for once, not for each parameter.
 pub(super) fn norm<M: Module>(module: &M, gradients: &GradientsParams, scale: f64) -> f64 {
-    struct Squares<'a>(&'a GradientsParams, f64);
+    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(param.id) {
                 let gradient: Tensor<D> = gradient;
-                self.1 += f64::from(gradient.clone().mul(gradient).sum().into_scalar::<f32>());
+                self.1.push(gradient.clone().mul(gradient).sum());
             }
         }
     }
-    let mut squares = Squares(gradients, 0.0);
+    let mut squares = Squares(gradients, Vec::new());
     module.visit(&mut squares);
-    squares.1.sqrt() * scale
+    if squares.1.is_empty() {
+        return 0.0;
+    }
+    Tensor::cat(squares.1, 0).into_data().iter::<f64>().sum::<f64>().sqrt() * scale
 }
 
 /// Multiplies all gradients.

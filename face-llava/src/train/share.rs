@@ -45,9 +45,10 @@ fn add_up<O: Objective>(objective: &O, model: &O::Model, share: &Share, device: 
         if n == 0 || !loss.is_tracked() {
             continue;
         }
-        sum += f64::from(loss.clone().into_scalar::<f32>());
-        terms += n;
         accumulator.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+        // Read last: a device is not waited for in between.
+        sum += f64::from(loss.into_scalar::<f32>());
+        terms += n;
     }
     Ok(Sum { loss: sum, terms, gradients: accumulator.grads() })
 }
