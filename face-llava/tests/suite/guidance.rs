@@ -12,15 +12,15 @@ use serde_json::json;
 use crate::train::{course, cpu, record};
 use crate::{crop, model, values};
 
-/// Heads that see one expression in every picture.
-fn convinced(class: usize, network: &Network, folder: &Path) -> Pupil {
+/// Heads that see one expression in every picture, by so much more than any other.
+fn convinced(class: usize, by: f32, network: &Network, folder: &Path) -> Pupil {
     let config = network.image_tower.as_ref().unwrap().config();
     let pupil = Pupil::new(config, EXPRESSIONS.len(), &cpu());
     let mut tensors = collect(&pupil, |path| path.into());
     let (weight, bias) = (tensors["classes.weight"].shape().to_vec(), EXPRESSIONS.len());
     let zeros = TensorData::new(vec![0.0_f32; weight.iter().product()], weight);
     tensors.insert("classes.weight".into(), zeros);
-    let sure: Vec<f32> = (0..bias).map(|i| if i == class { 50.0 } else { 0.0 }).collect();
+    let sure: Vec<f32> = (0..bias).map(|i| if i == class { by } else { 0.0 }).collect();
     tensors.insert("classes.bias".into(), TensorData::new(sure, [bias]));
     let file = folder.join("pupil.safetensors");
     write(&file, &tensors, FloatDType::F32).unwrap();
@@ -40,11 +40,11 @@ fn guided_answers_begin_as_the_tower_judges() {
             Record { meta: Some(serde_json::from_value(meta).unwrap()), ..record(&i.to_string(), answer, &crop()) }
         })
         .collect();
-    let loss = |guide: Option<(&str, Guidance)>, item: usize| {
+    let loss = |guide: Option<(&str, f32, Guidance)>, item: usize| {
         let FaceLlava { mut network, tokenizer, .. } = model();
-        let guide = guide.map(|(seen, guidance)| {
+        let guide = guide.map(|(seen, by, guidance)| {
             let class = EXPRESSIONS.iter().position(|name| *name == seen).unwrap();
-            (convinced(class, &network, folder.path()), guidance)
+            (convinced(class, by, &network, folder.path()), guidance)
         });
         let (media, places) = media_of(&records, Path::new("")).unwrap();
         let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
@@ -55,19 +55,22 @@ fn guided_answers_begin_as_the_tower_judges() {
         let at = Position { epoch: 0, batch: 0 };
         values(lessons.loss(&network, &[item], at, &cpu().autodiff()).unwrap().unwrap().sum)[0]
     };
-    let wholly = Guidance { share: 1.0, tilt: 0.0 };
+    let wholly = Guidance { share: 1.0, alpha: 0.0, recall: 0.0 };
     let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");
     let (plain_neutral, plain_anger) = (loss(None, 0), loss(None, 3));
-    near(loss(Some(("neutral", wholly)), 0), plain_neutral);
-    near(loss(Some(("neutral", Guidance { share: 0.0, ..wholly })), 3), plain_anger);
+    near(loss(Some(("neutral", 50.0, wholly)), 0), plain_neutral);
+    near(loss(Some(("neutral", 50.0, Guidance { share: 0.0, ..wholly })), 3), plain_anger);
     // One picture, one question: what both answers begin with has the same probabilities, so what one loses by the other's
     // first token, the other gains.
-    let neutral = loss(Some(("anger", wholly)), 0) - plain_neutral;
-    let anger = loss(Some(("neutral", wholly)), 3) - plain_anger;
+    let neutral = loss(Some(("anger", 50.0, wholly)), 0) - plain_neutral;
+    let anger = loss(Some(("neutral", 50.0, wholly)), 3) - plain_anger;
     assert!(neutral.abs() > 1e-3, "{neutral}");
     near(neutral, -anger);
-    near(loss(Some(("neutral", Guidance { share: 0.5, ..wholly })), 3) - plain_anger, anger / 2.0);
-    // The head's logits lie 50 apart, and there are three of the one for each of the other.
-    let even = Guidance { tilt: 50.0 / 3.0_f64.ln(), ..wholly };
-    near(loss(Some(("neutral", even)), 3) - plain_anger, anger / 2.0);
+    near(loss(Some(("neutral", 50.0, Guidance { share: 0.5, ..wholly })), 3) - plain_anger, anger / 2.0);
+    // Three quarters are neutral and one is angry: with logits ln 3 apart, what was drawn evenly is judged evenly.
+    let even = Guidance { alpha: 1.0, ..wholly };
+    near(loss(Some(("anger", 3.0_f32.ln(), even)), 3) - plain_anger, anger / 2.0);
+    // One half of the mean recall over a quarter of the pictures, one half over three quarters: 3 against 5 / 3.
+    let recalled = Guidance { recall: 1.0, ..wholly };
+    near(loss(Some(("neutral", 1.8_f32.ln(), recalled)), 3) - plain_anger, anger / 2.0);
 }
