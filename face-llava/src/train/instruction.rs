@@ -59,8 +59,8 @@ pub struct Guidance {
     pub recall: f64,
 }
 
-/// An expression in a smaller share of the pictures is not learnt well enough to be favoured: of twelve disgusted faces of
-/// unseen persons the small model's tower, taught by a hundred, knew none, whatever it called disgusted.
+/// An expression in a smaller share of the pictures is not learnt well enough to be favoured: the small model's tower, taught by
+/// a hundred disgusted faces, knew one of twelve of unseen persons at most, and called twenty others so.
 pub const TOLD_APART: f64 = 0.015;
 
 impl Guidance {
