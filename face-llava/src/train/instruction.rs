@@ -55,25 +55,26 @@ pub struct Guidance {
     /// expressions become as rare as they are (logit adjustment, arXiv 2007.07314).
     pub alpha: f64,
     /// How much the mean recall counts where accuracy counts 1: the judgement is multiplied by `1 + recall / (K s)`. Expressions
-    /// in less than [`TOLD_APART`] of the pictures are none of the `K`.
+    /// in less than 1.5 % of the pictures are none of the `K`.
     pub recall: f64,
 }
 
 /// An expression in a smaller share of the pictures is not learnt well enough to be favoured: the small model's tower, taught by
 /// a hundred disgusted faces, knew one of twelve of unseen persons at most, and called twenty others so.
-pub const TOLD_APART: f64 = 0.015;
+const TOLD_APART: f64 = 0.015;
 
 impl Guidance {
     /// What is added to the logits of expressions that stand for so many examples each; those without any are never named.
     fn raised(&self, counts: &[f64]) -> Vec<f32> {
         let all: f64 = counts.iter().sum();
-        let told_apart = counts.iter().filter(|count| **count >= TOLD_APART * all).count() as f64;
-        let raise = |count: &f64| {
-            let share = count / all;
-            let gain = if share >= TOLD_APART { self.recall / (told_apart * share) } else { 0.0 };
-            if *count > 0.0 { self.alpha * share.ln() + gain.ln_1p() } else { f64::NEG_INFINITY }
+        let shares: Vec<f64> = counts.iter().map(|count| count / all).collect();
+        let told_apart = |share: f64| share >= TOLD_APART;
+        let averaged = shares.iter().filter(|share| told_apart(**share)).count() as f64;
+        let raise = |share: f64| {
+            let gain = if told_apart(share) { self.recall / (averaged * share) } else { 0.0 };
+            if share > 0.0 { self.alpha * share.ln() + gain.ln_1p() } else { f64::NEG_INFINITY }
         };
-        counts.iter().map(|count| raise(count) as f32).collect()
+        shares.into_iter().map(|share| raise(share) as f32).collect()
     }
 }
 
@@ -355,5 +356,27 @@ impl Objective for Instruction {
             visual = Some(network.visual_tokens(features.cast(self.dtype), points.filter(|_| shown))?);
         }
         Ok(Some(opening_loss(network, &examples, visual, &openings)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_weigh_what_they_gain_and_those_too_rare_to_be_learnt_nothing_for_the_recall() {
+        // Halves but for one in two hundred, and one that nothing shows.
+        let counts = [100.0, 99.0, 1.0, 0.0];
+        let near = |found: &[f32], expected: [f64; 4]| {
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(*found == expected as f32 || (f64::from(*found) - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        };
+        let none = f64::NEG_INFINITY;
+        let guidance = Guidance { share: 1.0, alpha: 0.0, recall: 1.0 };
+        let gain = |share: f64| (1.0 + 1.0 / (2.0 * share)).ln();
+        near(&guidance.raised(&counts), [gain(0.5), gain(0.495), 0.0, none]);
+        let guidance = Guidance { alpha: 0.5, recall: 0.0, ..guidance };
+        near(&guidance.raised(&counts), [0.5 * 0.5_f64.ln(), 0.5 * 0.495_f64.ln(), 0.5 * 0.005_f64.ln(), none]);
     }
 }

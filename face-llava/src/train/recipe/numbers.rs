@@ -178,8 +178,8 @@ impl MiniRecipe {
     /// How the tower's own head guides the decoder, by step: the last one takes it over wholly, with rare expressions as rare
     /// as they are and named where that serves accuracy and mean recall alike.
     pub(super) fn guidance(&self, step: usize) -> Guidance {
-        let as_judged = Guidance { share: 0.7, alpha: 0.0, recall: 0.0 };
-        if step < 2 { as_judged } else { Guidance { share: 1.0, alpha: self.lesson().alpha, recall: 1.0 } }
+        let alpha = [0.0, 0.0, self.lesson().alpha][step];
+        Guidance { share: [0.7, 0.7, 1.0][step], alpha, recall: [0.0, 0.0, 1.0][step] }
     }
 
     pub(super) fn course(&self, step: usize) -> Course {
