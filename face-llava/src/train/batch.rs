@@ -109,7 +109,8 @@ impl Layout {
     }
 }
 
-/// Shares of the tokens that an answer may begin with, which take the place of the one that it does begin with.
+/// Shares of the tokens that an answer may begin with, which take the place of the one that it does begin with. Their sum is how
+/// much they count.
 pub(super) type Opening = Vec<(u32, f32)>;
 
 /// Summed cross-entropy of the answers in some examples (next-token prediction, labels on answers alone).

@@ -51,7 +51,12 @@ pub struct Course {
 pub struct Guidance {
     /// How much of it is the head's judgement rather than the label.
     pub share: f64,
-    /// `alpha * ln(s)` is added to the head's logits: with the `alpha` of its own lessons ([`super::LessonPlan::alpha`]) rare
+    /// How much it counts where every other token of an answer counts 1: sentences are long and soon known by heart.
+    pub weight: f64,
+    /// The head's logits are multiplied by it: one taught with smoothed and mixed labels is less sure than it is right
+    /// (temperature scaling, arXiv 1706.04599).
+    pub scale: f64,
+    /// `alpha * ln(s)` is added to the scaled logits: with the `alpha` of its own lessons ([`super::LessonPlan::alpha`]) rare
     /// expressions become as rare as they are (logit adjustment, arXiv 2007.07314).
     pub alpha: f64,
     /// How much the mean recall counts where accuracy counts 1: the judgement is multiplied by `1 + recall / (K s)`. Expressions
@@ -183,24 +188,26 @@ struct Guide {
     pupil: Pupil,
     /// What the answer of each expression begins with.
     tokens: Vec<Option<u32>>,
-    share: f32,
+    guidance: Guidance,
     /// Added to the logits of each.
     raised: Vec<f32>,
 }
 
 impl Guide {
-    /// What the answer of each picture, if it is about an expression, should begin with.
+    /// What the answer of each picture, if it is about an expression, should begin with; shares add up to the weight.
     ///
     /// # Shapes
     /// - features `[B, N, D]`: the tower's output, without gradients
     fn openings(&self, features: Tensor<3>, expressions: &[Option<usize>]) -> Vec<Option<Opening>> {
         let features = features.to_device(&self.pupil.tower.device());
         let raised = Tensor::<1>::from_floats(self.raised.as_slice(), &features.device()).unsqueeze();
-        let judged = activation::softmax(self.pupil.judge(features) + raised, 1);
+        let Guidance { share, weight, scale, .. } = self.guidance;
+        let judged = activation::softmax(self.pupil.judge(features) * scale + raised, 1);
         let judged: Vec<f32> = judged.into_data().iter().collect();
+        let (by_head, by_label) = ((weight * share) as f32, (weight * (1.0 - share)) as f32);
         let all = judged.chunks(self.tokens.len()).zip(expressions).map(|(shares, expression)| {
-            let mut shares: Vec<f32> = shares.iter().map(|share| share * self.share).collect();
-            shares[(*expression)?] += 1.0 - self.share;
+            let mut shares: Vec<f32> = shares.iter().map(|share| share * by_head).collect();
+            shares[(*expression)?] += by_label;
             Some(self.tokens.iter().zip(shares).filter_map(|(token, share)| Some(((*token)?, share))).collect())
         });
         all.collect()
@@ -284,7 +291,7 @@ impl Instruction {
             }
         }
         let raised = guidance.raised(&counts);
-        self.guide = Some(Guide { pupil, tokens, share: guidance.share as f32, raised });
+        self.guide = Some(Guide { pupil, tokens, guidance, raised });
         self
     }
 
@@ -373,7 +380,7 @@ mod tests {
             }
         };
         let none = f64::NEG_INFINITY;
-        let guidance = Guidance { share: 1.0, alpha: 0.0, recall: 1.0 };
+        let guidance = Guidance { share: 1.0, weight: 1.0, scale: 1.0, alpha: 0.0, recall: 1.0 };
         let gain = |share: f64| (1.0 + 1.0 / (2.0 * share)).ln();
         near(&guidance.raised(&counts), [gain(0.5), gain(0.495), 0.0, none]);
         let guidance = Guidance { alpha: 0.5, recall: 0.0, ..guidance };

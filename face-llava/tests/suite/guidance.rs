@@ -55,7 +55,7 @@ fn guided_answers_begin_as_the_tower_judges() {
         let at = Position { epoch: 0, batch: 0 };
         values(lessons.loss(&network, &[item], at, &cpu().autodiff()).unwrap().unwrap().sum)[0]
     };
-    let wholly = Guidance { share: 1.0, alpha: 0.0, recall: 0.0 };
+    let wholly = Guidance { share: 1.0, weight: 1.0, scale: 1.0, alpha: 0.0, recall: 0.0 };
     let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");
     let (plain_neutral, plain_anger) = (loss(None, 0), loss(None, 3));
     near(loss(Some(("neutral", 50.0, wholly)), 0), plain_neutral);
@@ -67,9 +67,16 @@ fn guided_answers_begin_as_the_tower_judges() {
     assert!(neutral.abs() > 1e-3, "{neutral}");
     near(neutral, -anger);
     near(loss(Some(("neutral", 50.0, Guidance { share: 0.5, ..wholly })), 3) - plain_anger, anger / 2.0);
+    // What one begins with counts for another token or for three.
+    let thrice = Guidance { weight: 3.0, ..wholly };
+    let by_label = loss(Some(("neutral", 50.0, Guidance { share: 0.0, ..thrice })), 3);
+    assert!(by_label > plain_anger);
+    near(loss(Some(("neutral", 50.0, thrice)), 3) - by_label, 3.0 * anger);
     // Three quarters are neutral and one is angry: with logits ln 3 apart, what was drawn evenly is judged evenly.
     let even = Guidance { alpha: 1.0, ..wholly };
     near(loss(Some(("anger", 3.0_f32.ln(), even)), 3) - plain_anger, anger / 2.0);
+    let scaled = Guidance { scale: 2.0, ..even };
+    near(loss(Some(("anger", 3.0_f32.ln() / 2.0, scaled)), 3) - plain_anger, anger / 2.0);
     // One half of the mean recall over a quarter of the pictures, one half over three quarters: 3 against 5 / 3.
     let recalled = Guidance { recall: 1.0, ..wholly };
     near(loss(Some(("neutral", 1.8_f32.ln(), recalled)), 3) - plain_anger, anger / 2.0);

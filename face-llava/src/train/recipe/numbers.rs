@@ -176,10 +176,15 @@ impl MiniRecipe {
     }
 
     /// How the tower's own head guides the decoder, by step: the last one takes it over wholly, with rare expressions as rare
-    /// as they are and named where that serves accuracy and mean recall alike.
+    /// as they are and named where that serves accuracy and mean recall (numbers: ADR 012).
     pub(super) fn guidance(&self, step: usize) -> Guidance {
-        let alpha = [0.0, 0.0, self.lesson().alpha][step];
-        Guidance { share: [0.7, 0.7, 1.0][step], alpha, recall: [0.0, 0.0, 1.0][step] }
+        Guidance {
+            share: [0.7, 0.7, 1.0][step],
+            weight: 4.0,
+            scale: 1.4,
+            alpha: [0.0, 0.0, self.lesson().alpha][step],
+            recall: [0.0, 0.0, 1.5][step],
+        }
     }
 
     pub(super) fn course(&self, step: usize) -> Course {
