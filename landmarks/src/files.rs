@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::Error;
 
+/// What the names of temporary folders begin with.
+const PARTIAL: &str = "partial-";
+
 /// Lets `write` fill a temporary file beside `path`, flushes it to the disk and renames it to `path`. Whatever goes
 /// wrong, an older file stays as it was and nothing is left behind.
 ///
@@ -44,7 +47,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let fail = |source| Error::Io { path: path.into(), source };
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let partial = tempfile::Builder::new().prefix("partial-").tempdir_in(parent).map_err(fail)?;
+    let partial = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(parent).map_err(fail)?;
     fill(partial.path())?;
     // Temporary folders are private by default.
     #[cfg(unix)]
@@ -54,6 +57,16 @@ pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Res
     // The folder has moved; there is nothing left to remove.
     let _ = partial.keep();
     Ok(sync(parent).map_err(fail)?)
+}
+
+/// Removes the temporary folders that [`write_folder`] leaves in `parent` when its process is killed. For one who knows that
+/// nobody else writes there.
+pub fn remove_partial(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes())) {
+        // One that stays takes room and does no other harm.
+        let _ = std::fs::remove_dir_all(entry.path());
+    }
 }
 
 #[cfg(unix)]
@@ -115,6 +128,9 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         write_folder(&path, |partial| write_bytes(&partial.join("whole"), b"whole")).unwrap();
+        // What a killed process leaves.
+        std::fs::create_dir_all(folder.path().join("partial-x/y")).unwrap();
+        remove_partial(folder.path());
         assert_eq!(std::fs::read(path.join("whole")).unwrap(), b"whole");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

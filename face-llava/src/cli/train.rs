@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, FloatDType};
 use clap::{Args, ValueEnum};
-use face_llava::data::read_records;
+use face_llava::data::RecordsFile;
 use face_llava::text::{PromptToken, Tokenizer};
 use face_llava::train::{
-    Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, Trains,
-    adapt, media_of, mini, save_adapter, train, trained_values,
+    Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, TrainError,
+    Trains, adapt, initialise, media_of, mini, save_adapter, train, trained_values,
 };
 use face_llava::{FaceLlava, LoadOptions, ModelDir, NamedDevice, open_device};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -196,13 +196,22 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     settings.save_every = options.save_every;
     settings.check().map_err(face_llava::Error::from)?;
 
-    let records = read_records(&arguments.data)?;
-    let folder = arguments.data.parent().unwrap_or(Path::new("."));
-    let (media, places) = media_of(&records, folder)?;
+    let file = RecordsFile::read(&arguments.data)?;
+    let records = file.entries.iter().map(|entry| entry.as_ref().map_err(ToString::to_string));
+    let (media, placed) = media_of(records, arguments.data.parent().unwrap_or(Path::new(".")));
+    let with_points = media.iter().any(|media| media.landmarks.is_some());
     let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
+    if name == StageName::Landmarks && !with_points {
+        return Err(face_llava::Error::from(TrainError::NoLandmarks { path: arguments.data.clone() }).into());
+    }
     if name == StageName::Landmarks && network.fusion.is_none() {
-        network.fusion = Some(config.frgca.init(&device));
+        network.fusion = Some(initialise(config.frgca.init(&device), 1, arguments.seed));
         complain("note: the model has no landmark modules; fresh ones are trained");
+    }
+    if with_points && network.fusion.is_none() {
+        complain(
+            "note: the model has no landmark modules, so the records' landmarks go unused; --stage landmarks adds them",
+        );
     }
     let (image, video) = (network.image_tower.take(), network.video_tower.take());
     let features = Features::new(image.clone(), video.clone(), media, config.pad_to_square, FEATURE_MEMORY)
@@ -216,18 +225,19 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         bad_budget: options.bad_budget,
         seed: arguments.seed,
     };
-    let lessons = Instruction::new(&records, &places, features, &tokenizer, course, &arguments.out)?;
+    let lessons = Instruction::new(&placed, features, &tokenizer, course, &arguments.out)?;
     let lessons = if options.bf16 { lessons.in_bfloat16() } else { lessons };
     if options.dry_run {
         return dry_run(&lessons, &tokenizer);
     }
     if let Trains::Lora(config) = &stage.trains {
-        network.decoder = adapt(network.decoder, config)?;
+        network.decoder = adapt(network.decoder, config, arguments.seed)?;
     }
     let identity = json!({
         "stage": stage.trains,
         "model": dir.path(),
         "data": arguments.data,
+        "records": file.sha256,
         "template": options.template.template(),
         "bf16": options.bf16.then_some(true),
     });
@@ -238,16 +248,17 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let mut network = train(&lessons, network, trained, &devices, &run, &mut |p| show(&bar, p))?;
     bar.finish_and_clear();
     complain(&format!("{} values were trained", trained_values(&network)));
-    if name == StageName::Lora {
-        let out = arguments.out.join("adapter");
-        save_adapter(&network.decoder, &lora, &dir, &out)?;
-        say(format_args!("{}", out.display()))?;
-        return Ok(Outcome::Done);
+    let out = arguments.out.join(if name == StageName::Lora { "adapter" } else { "model" });
+    // The run is the one that was begun here: what it has written before is what it would write now.
+    if !out.exists() {
+        if name == StageName::Lora {
+            save_adapter(&network.decoder, &lora, &dir, &out)?;
+        } else {
+            network.image_tower = image;
+            network.video_tower = video;
+            super::export::write_model(&network, &dir, &out, FloatDType::F32)?;
+        }
     }
-    network.image_tower = image;
-    network.video_tower = video;
-    let out = arguments.out.join("model");
-    super::export::write_model(&network, &dir, &out, FloatDType::F32)?;
     say(format_args!("{}", out.display()))?;
     Ok(Outcome::Done)
 }

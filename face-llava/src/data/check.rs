@@ -7,7 +7,8 @@ use landmarks::POINT_COUNT;
 use serde::Serialize;
 
 use super::parts::records_file;
-use super::read::read_records;
+use super::points::read_landmarks;
+use super::read::RecordsFile;
 use super::record::{LandmarksField, Record, Speaker};
 use crate::{ACTION_UNITS, ATTRIBUTES, EXPRESSIONS, Media, Task};
 
@@ -34,11 +35,19 @@ pub struct Problem {
 /// Only where the file itself cannot be read.
 pub fn check(path: &Path) -> Result<Vec<Problem>, crate::Error> {
     let file = records_file(path);
-    let records = read_records(&file)?;
+    let entries = RecordsFile::read(&file)?.entries;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut checker = Checker { folder, media: HashMap::new(), problems: Vec::new() };
     let mut names: HashSet<&str> = HashSet::new();
-    for (record, entry) in records.iter().zip(1..) {
+    for (record, entry) in entries.iter().zip(1..) {
+        let record = match record {
+            Ok(record) => record,
+            Err(fault) => {
+                let (id, code) = (String::new(), "no_record");
+                checker.problems.push(Problem { entry, id, code, message: fault.to_string() });
+                continue;
+            }
+        };
         let mut problems = Vec::new();
         if !record.id.is_empty() && !names.insert(&record.id) {
             problems.push(("duplicate_id", "the name is taken by an earlier record".to_owned()));
@@ -95,19 +104,21 @@ impl Checker<'_> {
     }
 
     fn landmarks(&self, field: &LandmarksField, frames: Option<usize>, problems: &mut Problems) {
+        let read;
         let sets = match field {
             LandmarksField::Points(sets) => sets,
-            LandmarksField::Path(path) => {
-                if !self.folder.join(path).is_file() {
-                    problems.push(("bad_landmarks", format!("{} is not there", path.display())));
+            LandmarksField::Path(path) => match read_landmarks(self.folder.join(path)) {
+                Ok(sets) => {
+                    read = sets;
+                    &read
                 }
-                return;
-            }
+                Err(error) => return problems.push(("bad_landmarks", error.to_string())),
+            },
         };
         if let Some(frames) = frames.filter(|frames| *frames != sets.len()) {
             problems.push(("bad_landmarks", format!("{} sets of points for {frames} frames", sets.len())));
         }
-        for set in sets {
+        for set in sets.iter() {
             if set.len() != POINT_COUNT {
                 problems.push(("bad_landmarks", format!("{} points; expected {POINT_COUNT}", set.len())));
             }

@@ -37,7 +37,7 @@ pub use check::{Problem, check};
 pub use error::{DataError, Place, Unit};
 pub use parts::{Part, SplitReport, split};
 pub use points::read_landmarks;
-pub use read::read_records;
+pub use read::{RecordsFile, read_records};
 pub use record::{LabelOrigin, LandmarksField, Message, Meta, Rating, Record, Speaker};
 pub use split::{Fractions, SPLIT_SEED, Split, person_of, split_of};
 pub use stats::{Stats, TaskStats, stats};

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Task;
 
@@ -13,11 +14,11 @@ pub struct Record {
     /// Name of the record, unique in its file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// A picture, relative to the folder of the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A picture, relative to the folder of the file; read from a list of one as well.
+    #[serde(default, deserialize_with = "only", skip_serializing_if = "Option::is_none")]
     pub image: Option<PathBuf>,
-    /// A clip, relative to the folder of the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A clip, as the picture.
+    #[serde(default, deserialize_with = "only", skip_serializing_if = "Option::is_none")]
     pub video: Option<PathBuf>,
     /// 68 points in fractions of the crop, one set for a picture or each frame; a path to them, or the points.
     #[serde(default, alias = "landmarks_2d", skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,26 @@ pub struct Record {
     /// Provenance, labels and ratings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
+}
+
+/// A path, or a list of one.
+fn only<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Paths {
+        One(PathBuf),
+        List(Vec<PathBuf>),
+    }
+    match Option::deserialize(from)? {
+        None => Ok(None),
+        Some(Paths::One(path)) => Ok(Some(path)),
+        Some(Paths::List(mut paths)) => match (paths.pop(), paths.len()) {
+            (path, 0) => Ok(path),
+            (_, others) => {
+                Err(D::Error::custom(format!("{} pictures or clips in one record; one is read", others + 1)))
+            }
+        },
+    }
 }
 
 /// One message of a conversation.

@@ -16,6 +16,8 @@ use super::TrainError;
 use crate::Error;
 use crate::data::seed::sha256;
 
+/// Where a run keeps them.
+pub(super) const FOLDER: &str = "checkpoints";
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.bpk";
 const MANIFEST: &str = "manifest.json";
@@ -42,7 +44,7 @@ pub struct Manifest {
 }
 
 fn folder_of(run: &Path, step: usize) -> PathBuf {
-    run.join("checkpoints").join(format!("step-{step:08}"))
+    run.join(FOLDER).join(format!("step-{step:08}"))
 }
 
 /// Saves model, optimizer and position. `manifest`'s digests are filled in.
@@ -59,7 +61,7 @@ pub(super) fn save<M: Module>(
     if target.exists() {
         return Ok(());
     }
-    let parent = run.join("checkpoints");
+    let parent = run.join(FOLDER);
     let fail = |path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| Error::Train(TrainError::Io { path, source })
@@ -84,14 +86,15 @@ pub(super) fn save<M: Module>(
 
 /// Steps that have a checkpoint, rising.
 fn steps(run: &Path) -> Vec<usize> {
-    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(run.join(FOLDER)) else { return Vec::new() };
     let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
     let mut steps: Vec<usize> = names.filter_map(|n| n.strip_prefix("step-")?.parse().ok()).collect();
     steps.sort_unstable();
     steps
 }
 
-/// Loads the last checkpoint that is whole into `model` and a fresh `optimizer`; none where there are none.
+/// Loads the last checkpoint that is whole into `model` and a fresh `optimizer`; none where there are none. Later ones, which
+/// are damaged, make room for what takes their place.
 ///
 /// # Errors
 /// [`TrainError::Checkpoint`] where there are checkpoints and none is whole.
@@ -100,17 +103,23 @@ pub(super) fn resume<M: Module>(
     model: &M,
     optimizer: &ModuleOptimizer,
 ) -> Result<Option<(M, ModuleOptimizer, Manifest)>, Error> {
-    let mut fault = None;
+    let mut damaged = Vec::new();
     for step in steps(run).into_iter().rev() {
-        let folder = folder_of(run, step);
-        match read(&folder, model, optimizer) {
-            Ok(state) => return Ok(Some(state)),
-            Err(what) => {
-                fault.get_or_insert(TrainError::Checkpoint { path: folder, what });
+        let path = folder_of(run, step);
+        match read(&path, model, optimizer) {
+            Ok(state) => {
+                for (path, _) in damaged {
+                    fs::remove_dir_all(&path).map_err(|source| TrainError::Io { path, source })?;
+                }
+                return Ok(Some(state));
             }
+            Err(what) => damaged.push((path, what)),
         }
     }
-    fault.map_or(Ok(None), |fault| Err(fault.into()))
+    match damaged.into_iter().next() {
+        Some((path, what)) => Err(TrainError::Checkpoint { path, what }.into()),
+        None => Ok(None),
+    }
 }
 
 fn read<M: Module>(

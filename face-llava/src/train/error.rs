@@ -22,6 +22,18 @@ pub enum TrainError {
         /// The file of records.
         path: PathBuf,
     },
+    /// Landmark modules are to be trained, and there are no landmarks.
+    #[error("{}: no record has landmarks, which this stage learns from; `face-llava data build` finds them", path.display())]
+    NoLandmarks {
+        /// The file of records.
+        path: PathBuf,
+    },
+    /// A whole epoch in which nothing could be learnt.
+    #[error("{}: an epoch without anything to learn: no media that can be read, or no landmarks for a stage that trains landmark modules alone; see quarantine.jsonl there and `face-llava data check`", path.display())]
+    NothingLearnt {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// A record that cannot be used.
     #[error("record {id:?}: {what}")]
     Record {
@@ -93,7 +105,4 @@ pub enum TrainError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The picture of the loss cannot be drawn.
-    #[error("the loss curve cannot be drawn: {0}")]
-    Curve(String),
 }

@@ -15,8 +15,8 @@ use super::augment::{Augmentation, random};
 use crate::media::recrop;
 use crate::{Error, Media, Pixels};
 
-/// Pictures that go through a tower together. Which ones is a matter of their numbers alone: a value must not depend on
-/// when it was asked for.
+/// Pictures that go through a tower together, where all can be kept. Which ones is a matter of their numbers alone: a value
+/// must not depend on when it was asked for.
 const CHUNK: usize = 32;
 /// Purpose of the random numbers.
 const AUGMENT: u64 = 1;
@@ -56,6 +56,8 @@ pub struct Features {
     device: Device,
     /// Bytes that may be kept.
     limit: usize,
+    /// Bytes of all media in one version.
+    whole: usize,
     memory: Mutex<Memory>,
     /// Held by the device that computes what is not there yet.
     computing: Mutex<()>,
@@ -72,8 +74,14 @@ impl Features {
     pub fn new(image: Option<Tower>, video: Option<Tower>, media: Vec<TrainingMedia>, pad: bool, limit: usize) -> Self {
         let tower = image.as_ref().or(video.as_ref());
         let device = tower.map_or_else(Device::default, |t| t.device().without_autodiff());
+        let towers = [image, video];
+        let bytes = |media: &TrainingMedia| {
+            let tower = towers[usize::from(media.is_video)].as_ref().map(Tower::config);
+            tower.map_or(0, |config| kept(config.frames.unwrap_or(1) * (config.patches() + 1) * config.width))
+        };
+        let whole = media.iter().map(bytes).sum();
         Self {
-            towers: [image, video],
+            towers,
             media,
             augmentation: None,
             versions: 1,
@@ -82,6 +90,7 @@ impl Features {
             crop: None,
             device,
             limit,
+            whole,
             memory: Mutex::default(),
             computing: Mutex::default(),
         }
@@ -122,8 +131,10 @@ impl Features {
         if let Some(known) = known() {
             return known;
         }
-        let first = index / CHUNK * CHUNK;
-        let chunk: Vec<usize> = (first..(first + CHUNK).min(self.media.len())).collect();
+        // Where not all can be kept, neighbours would be thrown away.
+        let size = if self.whole.saturating_mul(self.versions) > self.limit { 1 } else { CHUNK };
+        let first = index / size * size;
+        let chunk: Vec<usize> = (first..(first + size).min(self.media.len())).collect();
         let mut wanted = Err("not computed".to_owned());
         let computed = self.compute(&chunk, version);
         let mut memory = self.lock();
@@ -131,7 +142,7 @@ impl Features {
             if i == index {
                 wanted = seen.clone();
             }
-            let bytes = seen.as_ref().map_or(64, |s| 2 * s.values.len() + 1024);
+            let bytes = seen.as_ref().map_or(64, |s| kept(s.values.len()));
             if memory.bytes + bytes <= self.limit && memory.seen.insert((i, version), seen).is_none() {
                 memory.bytes += bytes;
             }
@@ -201,6 +212,11 @@ impl Features {
         };
         Ok(Opened { pixels, is_video, landmarks })
     }
+}
+
+/// Bytes that so many values take, with what is kept beside them.
+const fn kept(values: usize) -> usize {
+    2 * values + 1024
 }
 
 /// Crops, each with its points where there are any.

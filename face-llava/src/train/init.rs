@@ -16,12 +16,18 @@ const EMBEDDING: f64 = 0.02;
 /// Fills a module for training from scratch: matrices by their number of inputs, those that end a branch (`depth` of them
 /// add up) the smaller, embeddings small, norms one, biases zero.
 pub fn initialise<M: Module>(module: M, depth: usize, seed: u64) -> M {
-    module.map(&mut Initialise { depth, seed, path: Vec::new() })
+    initialise_some(module, depth, seed, |_| true)
+}
+
+/// The same for parameters whose paths are wanted; the others stay.
+pub(super) fn initialise_some<M: Module>(module: M, depth: usize, seed: u64, wanted: fn(&str) -> bool) -> M {
+    module.map(&mut Initialise { depth, seed, wanted, path: Vec::new() })
 }
 
 struct Initialise {
     depth: usize,
     seed: u64,
+    wanted: fn(&str) -> bool,
     path: Vec<String>,
 }
 
@@ -37,6 +43,9 @@ impl ModuleMapper for Initialise {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape().to_vec();
         let (path, leaf) = (self.path.join("."), self.path.last().map_or("", String::as_str));
+        if !(self.wanted)(&path) {
+            return param;
+        }
         let count: usize = shape.iter().product();
         let ends_branch = ["out_proj.weight", "o_proj.weight", "fc2.weight", "down_proj.weight"];
         let scaled = || {

@@ -87,6 +87,8 @@ impl Guidance {
 #[derive(Debug)]
 pub struct Instruction {
     examples: Vec<Example>,
+    /// Place of each example's record in its file, from 1.
+    entries: Vec<usize>,
     /// Place of each example's media among the features'.
     media: Vec<Option<usize>>,
     weights: Option<(Vec<f64>, usize)>,
@@ -103,43 +105,54 @@ pub struct Instruction {
 #[derive(Debug)]
 struct Quarantine {
     file: PathBuf,
-    bad: Vec<(String, String)>,
+    bad: Vec<Unusable>,
     of: usize,
     budget: f64,
 }
 
+/// A line of the list of such records.
+#[derive(Debug, Serialize)]
+struct Unusable {
+    /// The record's place in its file, from 1.
+    entry: usize,
+    id: String,
+    error: String,
+}
+
 impl Quarantine {
-    /// Notes a record once; too many are an error.
-    fn add(&mut self, id: &str, why: String) -> Result<(), Error> {
-        if self.bad.iter().any(|(known, _)| known == id) {
+    /// Notes a record once; too many are an error. Names may be absent or stand for several: places do not.
+    fn add(&mut self, entry: usize, id: &str, error: String) -> Result<(), Error> {
+        if self.bad.iter().any(|known| known.entry == entry) {
             return Ok(());
         }
-        self.bad.push((id.into(), why));
-        let lines = self.bad.iter().map(|(id, why)| serde_json::json!({ "id": id, "error": why }).to_string() + "\n");
+        self.bad.push(Unusable { entry, id: id.into(), error });
+        let lines = self.bad.iter().filter_map(|bad| Some(serde_json::to_string(bad).ok()? + "\n"));
         write_bytes(&self.file, lines.collect::<String>().as_bytes())?;
         // One is always forgiven: a part of a small set is less than one record.
         if self.bad.len() > 1 && self.bad.len() as f64 > self.budget * self.of as f64 {
-            let (bad, all, first) = (self.bad.len(), self.of, self.bad[0].0.clone());
-            return Err(TrainError::BadBudget { bad, all, first, quarantine: self.file.clone() }.into());
+            let Unusable { entry, id, .. } = &self.bad[0];
+            let first = if id.is_empty() { format!("entry {entry}") } else { id.clone() };
+            let (bad, all, quarantine) = (self.bad.len(), self.of, self.file.clone());
+            return Err(TrainError::BadBudget { bad, all, first, quarantine }.into());
         }
         Ok(())
     }
 }
 
-/// What the records of a file look at, each picture or clip once, and which of them each record looks at. Points come
-/// with the first record that has them.
-///
-/// # Errors
-/// [`TrainError::Record`] where points cannot be used.
-pub fn media_of(records: &[Record], folder: &Path) -> Result<(Vec<TrainingMedia>, Vec<Option<usize>>), Error> {
+/// A record and the place of what it looks at among the media; or why it cannot be used.
+pub type Placed<'a> = Result<(&'a Record, Option<usize>), String>;
+
+/// What records look at, each picture or clip once, and which of them each record looks at. Points come with the first
+/// record that has them; a record whose points cannot be used is unusable.
+pub fn media_of<'a>(
+    records: impl IntoIterator<Item = Result<&'a Record, String>>,
+    folder: &Path,
+) -> (Vec<TrainingMedia>, Vec<Placed<'a>>) {
     let mut known: HashMap<&Path, usize> = HashMap::new();
     let mut media: Vec<TrainingMedia> = Vec::new();
-    let mut places = Vec::with_capacity(records.len());
-    for record in records {
-        let Some(path) = record.media() else {
-            places.push(None);
-            continue;
-        };
+    let place = |record: Result<&'a Record, String>| {
+        let record = record?;
+        let Some(path) = record.media() else { return Ok((record, None)) };
         let place = *known.entry(path).or_insert_with(|| {
             let is_video = record.video.is_some();
             media.push(TrainingMedia { path: folder.join(path), is_video, landmarks: None });
@@ -148,14 +161,16 @@ pub fn media_of(records: &[Record], folder: &Path) -> Result<(Vec<TrainingMedia>
         if media[place].landmarks.is_none()
             && let Some(field) = &record.landmarks
         {
-            media[place].landmarks = Some(points(record, field, folder)?);
+            let unusable = |e: Error| TrainError::Record { id: record.id.clone(), what: e.to_string() }.to_string();
+            media[place].landmarks = Some(points(field, folder).map_err(unusable)?);
         }
-        places.push(Some(place));
-    }
-    Ok((media, places))
+        Ok((record, Some(place)))
+    };
+    let placed = records.into_iter().map(place).collect();
+    (media, placed)
 }
 
-fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<UnitLandmarks>, Error> {
+fn points(field: &LandmarksField, folder: &Path) -> Result<Vec<UnitLandmarks>, Error> {
     let sets = match field {
         LandmarksField::Points(sets) => sets.clone(),
         LandmarksField::Path(path) => crate::data::read_landmarks(folder.join(path))?,
@@ -167,7 +182,7 @@ fn points(record: &Record, field: &LandmarksField, folder: &Path) -> Result<Vec<
         Ok(points)
     };
     let points: Result<Vec<UnitLandmarks>, landmarks::Error> = sets.into_iter().map(unit).collect();
-    points.map_err(|e| TrainError::Record { id: record.id.clone(), what: e.to_string() }.into())
+    Ok(points?)
 }
 
 /// The expression that a record is about, by its place in [`EXPRESSIONS`].
@@ -215,13 +230,12 @@ impl Guide {
 }
 
 impl Instruction {
-    /// Tokenises records. `places` are those of [`media_of`]; `folder` is the run's, for the list of unusable records.
+    /// Tokenises records, placed by [`media_of`]; `folder` is the run's, for the list of unusable records.
     ///
     /// # Errors
     /// [`TrainError::Empty`], [`TrainError::BadBudget`].
     pub fn new(
-        records: &[Record],
-        places: &[Option<usize>],
+        records: &[Placed<'_>],
         features: impl Into<Arc<Features>>,
         tokenizer: &Tokenizer,
         course: Course,
@@ -233,8 +247,15 @@ impl Instruction {
         let file = folder.join("quarantine.jsonl");
         let (of, budget) = (records.len(), course.bad_budget);
         let mut bad = Quarantine { file, bad: Vec::new(), of, budget };
-        let (mut examples, mut media, mut used) = (Vec::new(), Vec::new(), Vec::new());
-        for (record, place) in records.iter().zip(places) {
+        let (mut examples, mut entries, mut media, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (placed, entry) in records.iter().zip(1..) {
+            let (record, place) = match placed {
+                Ok(placed) => *placed,
+                Err(why) => {
+                    bad.add(entry, "", why.clone())?;
+                    continue;
+                }
+            };
             let made = Example::new(record, course.template, tokenizer).and_then(|example| {
                 let per_media = match place {
                     Some(_) => {
@@ -253,10 +274,11 @@ impl Instruction {
             match made {
                 Ok(example) => {
                     examples.push(example);
-                    media.push(*place);
+                    entries.push(entry);
+                    media.push(place);
                     used.push(record);
                 }
-                Err(error) => bad.add(&record.id, error.to_string())?,
+                Err(error) => bad.add(entry, &record.id, error.to_string())?,
             }
         }
         if examples.is_empty() {
@@ -270,7 +292,7 @@ impl Instruction {
         let expressions = used.iter().map(|record| expression(record)).collect();
         let bad = Mutex::new(bad);
         let (guide, dtype) = (None, FloatDType::F32);
-        Ok(Self { examples, media, weights, expressions, guide, dtype, features, course, bad })
+        Ok(Self { examples, entries, media, weights, expressions, guide, dtype, features, course, bad })
     }
 
     /// The network computes in bfloat16, the weights stay as they are kept (mixed precision, arXiv 1710.03740; bfloat16 needs
@@ -310,7 +332,7 @@ impl Instruction {
 
     fn refuse(&self, example: usize, why: String) -> Result<(), Error> {
         let mut bad = self.bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        bad.add(&self.examples[example].id, why)
+        bad.add(self.entries[example], &self.examples[example].id, why)
     }
 }
 

@@ -4,12 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use landmarks::files::{write_bytes, write_whole};
+use landmarks::files::write_bytes;
 use plotters::prelude::{ChartBuilder, Color, IntoDrawingArea, LineSeries, RGBColor, SVGBackend, WHITE};
-use serde::{Deserialize, Serialize};
-
-use super::TrainError;
-use crate::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 const METRICS: &str = "metrics.jsonl";
 const CURVE: &str = "loss.svg";
@@ -23,14 +20,20 @@ pub struct Entry {
     pub step: usize,
     /// Times through the data before it.
     pub epoch: usize,
-    /// Mean loss over its terms.
+    /// Mean loss over its terms. JSON has no number for one that is not finite: null.
+    #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
     /// Learning rate.
     pub rate: f64,
-    /// Norm of the gradient before clipping.
+    /// Norm of the gradient before clipping, written as the loss is.
+    #[serde(deserialize_with = "or_nan")]
     pub gradient_norm: f64,
     /// Answer tokens or pictures.
     pub terms: usize,
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// The metrics of a run. Losing them is no reason to lose the run: what cannot be written is left out.
@@ -42,15 +45,15 @@ pub(super) struct Log {
 
 impl Log {
     /// Goes on after `step`; what an interrupted run wrote beyond its last checkpoint is dropped.
-    pub fn open(folder: &Path, step: usize) -> Result<Self, Error> {
+    pub fn open(folder: &Path, step: usize) -> Self {
         let path = folder.join(METRICS);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
         let entries: Vec<Entry> = entries.filter(|e| e.step <= step).collect();
         let lines: String = entries.iter().filter_map(|e| Some(serde_json::to_string(e).ok()? + "\n")).collect();
-        write_bytes(&path, lines.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(&path).ok();
-        Ok(Self { folder: folder.into(), entries, file })
+        let file =
+            write_bytes(&path, lines.as_bytes()).ok().and_then(|()| OpenOptions::new().append(true).open(&path).ok());
+        Self { folder: folder.into(), entries, file }
     }
 
     pub fn add(&mut self, entry: &Entry) {
@@ -61,14 +64,14 @@ impl Log {
     }
 
     /// Draws the loss of every step and its running mean.
-    pub fn draw(&self) -> Result<(), Error> {
+    pub fn draw(&self) {
         let learnt: Vec<(f64, f64)> = self
             .entries
             .iter()
             .filter(|e| e.terms > 0 && e.loss.is_finite())
             .map(|e| (e.step as f64, e.loss))
             .collect();
-        let Some((last, _)) = learnt.last().copied() else { return Ok(()) };
+        let Some((last, _)) = learnt.last().copied() else { return };
         let highest = learnt.iter().map(|(_, loss)| *loss).fold(0.0, f64::max);
         let mut mean = learnt[0].1;
         let smooth = learnt.iter().map(|(step, loss)| {
@@ -92,8 +95,8 @@ impl Log {
             area.present()?;
             Ok(())
         })();
-        drawn.map_err(|e| TrainError::Curve(e.to_string()))?;
-        write_whole(&self.folder.join(CURVE), |path| std::fs::write(path, &svg))?;
-        Ok(())
+        if drawn.is_ok() {
+            let _ = write_bytes(&self.folder.join(CURVE), svg.as_bytes());
+        }
     }
 }

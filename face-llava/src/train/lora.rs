@@ -4,12 +4,13 @@ use std::path::Path;
 
 use burn::tensor::FloatDType;
 use landmarks::Linears;
-use landmarks::files::write_bytes;
+use landmarks::files::{write_bytes, write_folder};
 use landmarks::picture::read_file;
 use landmarks::weights::{Key, LoadOptions, NamedTensors, Weights, collect, load, write};
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
+use super::init::initialise_some;
 use crate::decoder::Llama;
 use crate::weights::digest_of;
 use crate::{Error, ModelDir};
@@ -73,11 +74,15 @@ struct AdapterFile {
     task_type: String,
 }
 
-/// Puts fresh additions onto the decoder; they add nothing until they are trained.
+/// Puts fresh additions onto the decoder, the same from the same seed; they add nothing until they are trained.
 ///
 /// # Errors
 /// As [`LoraConfig::check`].
-pub fn adapt(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Error> {
+pub fn adapt(decoder: Llama, config: &LoraConfig, seed: u64) -> Result<Llama, Error> {
+    Ok(initialise_some(with_additions(decoder, config)?, 1, seed, |path| path.contains(".lora.")))
+}
+
+fn with_additions(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Error> {
     config.check()?;
     for (path, linear) in decoder.linears_mut() {
         if config.targets.iter().any(|target| path.ends_with(target.as_str())) {
@@ -100,16 +105,14 @@ fn key(path: &str) -> Key {
     format!("base_model.model.model.{name}").into()
 }
 
-/// Writes an adapter's folder.
+/// Writes an adapter's folder, whole or not at all.
 ///
 /// # Errors
-/// [`Error::Landmarks`] where the disk refuses.
+/// [`Error::Landmarks`] where the disk refuses or the folder is there already.
 pub fn save_adapter(decoder: &Llama, config: &LoraConfig, base: &ModelDir, folder: &Path) -> Result<(), Error> {
     let fail = |source| TrainError::Io { path: folder.into(), source };
-    std::fs::create_dir_all(folder).map_err(fail)?;
     let all = collect(decoder, key);
     let tensors: NamedTensors = all.into_iter().filter(|(name, _)| name.contains(".lora_")).collect();
-    write(&folder.join(ADAPTER), &tensors, FloatDType::F32)?;
     let file = AdapterFile {
         peft_type: "LORA".into(),
         base_model_name_or_path: base.path().display().to_string(),
@@ -121,7 +124,10 @@ pub fn save_adapter(decoder: &Llama, config: &LoraConfig, base: &ModelDir, folde
         task_type: "CAUSAL_LM".into(),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|e| fail(e.into()))?;
-    Ok(write_bytes(&folder.join(CONFIG), &text)?)
+    write_folder(folder, |partial| {
+        write(&partial.join(ADAPTER), &tensors, FloatDType::F32)?;
+        Ok(write_bytes(&partial.join(CONFIG), &text)?)
+    })
 }
 
 /// Puts an adapter onto the decoder of the model it belongs to.
@@ -137,7 +143,7 @@ pub fn load_adapter(decoder: Llama, base: &ModelDir, folder: &Path) -> Result<Ll
         return Err(TrainError::OtherBase { expected: file.base_weights_sha256, found }.into());
     }
     let config = LoraConfig { rank: file.r, alpha: file.lora_alpha, targets: file.target_modules };
-    let mut decoder = adapt(decoder, &config)?;
+    let mut decoder = with_additions(decoder, &config)?;
     let weights = Weights::open(folder.join(ADAPTER))?;
     let options = LoadOptions::default();
     for (path, linear) in decoder.linears_mut() {

@@ -41,7 +41,7 @@ pub use example::Example;
 pub use export::{Description, export};
 pub use features::{Features, TrainingMedia};
 pub use init::initialise;
-pub use instruction::{Course, Guidance, Instruction, media_of};
+pub use instruction::{Course, Guidance, Instruction, Placed, media_of};
 pub use lesson::{Lesson, LessonPlan};
 pub use log::Entry;
 pub use lora::{LoraConfig, TARGETS, adapt, load_adapter, merge, save_adapter};

@@ -8,7 +8,7 @@ use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig};
 use burn::tensor::Device;
-use landmarks::files::write_bytes;
+use landmarks::files::{remove_partial, write_bytes};
 use serde_json::Value;
 
 use super::checkpoint::{self, Manifest};
@@ -57,7 +57,7 @@ pub struct Progress {
 /// gets a copy of the weights for it; gradients are added up in the order of the devices.
 ///
 /// # Errors
-/// [`TrainError`] for settings, other processes, divergence and the disk; what the objective refuses.
+/// [`TrainError`] for settings, other processes, divergence, nothing to learn and the disk; what the objective refuses.
 pub fn train<O: Objective>(
     objective: &O,
     model: O::Model,
@@ -90,10 +90,12 @@ pub fn train<O: Objective>(
     }
     std::thread::scope(|scope| {
         let devices = Devices::start(scope, objective, &model, first, others);
-        let mut log = Log::open(run.folder, state.step)?;
+        let mut log = Log::open(run.folder, state.step);
         let (start, begun, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
         while state.epoch < settings.epochs {
             let all = objective.batches(state.epoch);
+            // Of an epoch that was begun before, nobody knows.
+            let mut learnt = state.batch > 0;
             while state.batch < all.len() {
                 if run.stop_at.is_some_and(|stop| state.step >= stop) {
                     checkpoint::save(run.folder, &model, &optimizer, state)?;
@@ -104,6 +106,7 @@ pub fn train<O: Objective>(
                 let at = Position { epoch: state.epoch, batch: state.batch };
                 let outcome = step(objective, &model, &all[state.batch..end], at, settings, &devices)?;
                 let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
+                learnt |= entry.terms > 0;
                 if let Some(gradients) = outcome.gradients {
                     model = optimizer.step(rate, model, gradients);
                     skipped_in_a_row = 0;
@@ -119,19 +122,22 @@ pub fn train<O: Objective>(
                 state.batch = end;
                 log.add(&entry);
                 let pace = start.elapsed().as_secs_f64() / (state.step - begun) as f64;
-                let seconds_left = pace * (steps - state.step) as f64;
+                let seconds_left = pace * steps.saturating_sub(state.step) as f64;
                 observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
                 // Never in the middle of trouble: the last checkpoint is a good state.
                 if state.step.is_multiple_of(settings.save_every) && skipped_in_a_row == 0 && state.step < steps {
                     checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
-                    log.draw()?;
+                    log.draw();
                 }
+            }
+            if !learnt {
+                return Err(TrainError::NothingLearnt { path: run.folder.into() }.into());
             }
             state.epoch += 1;
             state.batch = 0;
         }
         checkpoint::save(run.folder, &model, &optimizer, state)?;
-        log.draw()?;
+        log.draw();
         Ok(model)
     })
 }
@@ -195,18 +201,28 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
     if lock.try_lock().is_err() {
         return Err(TrainError::Locked { path: run.folder.into() }.into());
     }
+    // The folder is this process's now: what killed ones were writing is of no use.
+    for folder in [run.folder, &run.folder.join(checkpoint::FOLDER)] {
+        remove_partial(folder);
+    }
     let mut now = run.identity.clone();
     now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
-    let path = run.folder.join(SETTINGS);
+    settle(run.folder, &now)?;
+    Ok(lock)
+}
+
+/// Notes the settings of what is done in a folder, or checks that they are those it was begun with.
+pub(super) fn settle(folder: &Path, now: &Value) -> Result<(), Error> {
+    let path = folder.join(SETTINGS);
     if let Ok(bytes) = fs::read(&path) {
         let was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let difference = differences(&was, &now).join("; ");
+        let difference = differences(&was, now).join("; ");
         if !difference.is_empty() {
-            return Err(TrainError::SettingsChanged { path: run.folder.into(), difference }.into());
+            return Err(TrainError::SettingsChanged { path: folder.into(), difference }.into());
         }
-    } else {
-        let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
-        write_bytes(&path, &text)?;
+        return Ok(());
     }
-    Ok(lock)
+    fs::create_dir_all(folder).map_err(|source| TrainError::Io { path: folder.into(), source })?;
+    let text = serde_json::to_vec_pretty(now).unwrap_or_default();
+    Ok(write_bytes(&path, &text)?)
 }

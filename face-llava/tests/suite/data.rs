@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use face_llava::data::{
@@ -146,10 +146,17 @@ fn records_carry_answers_that_begin_with_the_label() {
 fn a_build_that_was_killed_again_and_again_equals_an_undisturbed_one() {
     let set = Set::new(10);
     data::build(&set.all_tasks("whole"), |_| ()).unwrap();
+    let journal = set.path("killed/journal-0-of-1.jsonl");
+    let written = || std::fs::metadata(&journal).map_or(0, |meta| meta.len());
     let mut kills = 0;
     for attempt in 0..200u64 {
-        let mut child = set.command("killed").stdout(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(40 + attempt * 37 % 220));
+        let before = written();
+        let mut child = set.command("killed").stdout(Stdio::null()).spawn().unwrap();
+        // Somewhere after it has written more than there was.
+        while written() <= before && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(attempt * 37 % 60));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success());
             break;
@@ -158,10 +165,10 @@ fn a_build_that_was_killed_again_and_again_equals_an_undisturbed_one() {
         child.wait().unwrap();
         kills += 1;
     }
-    assert!(kills > 0, "nothing was interrupted");
+    assert!(kills > 2, "{kills} interruptions");
     assert!(set.command("killed").output().unwrap().status.success());
     assert_same(&set.path("whole"), &set.path("killed"));
-    let journal = std::fs::read_to_string(set.path("killed/journal-0-of-1.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(journal).unwrap();
     let items: Vec<(u64, String)> = journal
         .lines()
         .skip(1)
@@ -172,6 +179,33 @@ fn a_build_that_was_killed_again_and_again_equals_an_undisturbed_one() {
         .collect();
     assert_eq!(items.len(), 50, "finished items are not repeated");
     assert_eq!(items.iter().collect::<BTreeSet<_>>().len(), 50);
+}
+
+#[test]
+fn processes_side_by_side_equal_one_build_though_one_is_killed() {
+    let set = Set::new(10);
+    data::build(&set.all_tasks("one"), |_| ()).unwrap();
+    let start = |variables: [(&str, &str); 2]| {
+        let mut command = set.command("two");
+        command.envs(variables).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let slurm = || start([("SLURM_ARRAY_TASK_ID", "0"), ("SLURM_ARRAY_TASK_COUNT", "2")]);
+    let mut other = start([("JOB_COMPLETION_INDEX", "1"), ("JOB_COMPLETIONS", "2")]);
+    let mut killed = slurm();
+    let journal = |index| set.path(&format!("two/journal-{index}-of-2.jsonl"));
+    let finished = |index| std::fs::read_to_string(journal(index)).map_or(0, |text| text.lines().count());
+    while finished(0) < 3 && killed.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success(), "killed in the middle");
+    assert!(other.wait().unwrap().success());
+    assert!(!set.path("two/records.json").exists());
+    let before = finished(0);
+    assert!(slurm().wait().unwrap().success());
+    assert_same(&set.path("one"), &set.path("two"));
+    // Disjoint and complete, nothing a second time: a line of settings, and 25 items each.
+    assert!(before >= 3 && (finished(0), finished(1)) == (26, 26), "{before}");
 }
 
 #[test]

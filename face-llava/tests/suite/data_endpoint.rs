@@ -88,6 +88,10 @@ fn ratings_below_the_threshold_and_ratings_that_are_none_are_rejected() {
     let report = data::build(&options, |_| ()).unwrap();
     assert_eq!(report.kept, 1);
     assert_eq!((report.rejected["low_rating"], report.rejected["bad_rating"]), (1, 2));
+    // Ratings that are none were paid for as well.
+    assert_eq!((report.paid.requests, server.asked(), rater.asked()), (8, 4, 4));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(set.path("out/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["usage"]["requests"], 8);
 }
 
 #[test]

@@ -105,6 +105,18 @@ fn a_bad_row_is_listed_and_the_others_go_on() {
     assert_eq!(manifest["source"]["licence"][0], "unknown");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_clip() {
+    let set = Set::new(1);
+    assert!(Command::new("mkfifo").arg(set.path("pipe.mp4")).status().unwrap().success());
+    set.manifest("video,image,expression\npipe.mp4,,happiness\n,00.png,happiness\n");
+    let report =
+        data::build(&BuildOptions { tasks: Some(vec![Task::Expression]), ..set.options("out") }, |_| ()).unwrap();
+    assert_eq!((report.items, report.kept), (2, 1));
+    assert_eq!(rejected(&set.path("out"))[0]["code"], "bad_picture");
+}
+
 #[test]
 fn json_manifests_and_labels_of_every_task() {
     let set = Set::new(1);
@@ -189,13 +201,14 @@ fn splits_have_no_person_in_common() {
 #[test]
 fn the_authors_records_load_and_ours_come_back() {
     let set = Set::new(2);
-    let theirs = r#"[{"image": "a.jpg", "landmarks_2d": "a.npy", "conversations":
+    let theirs = r#"[{"image": ["a.jpg"], "landmarks_2d": "a.npy", "conversations":
         [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "Happy."}]},
         {"id": "x", "video": "b.mp4", "conversations": []}]"#;
     std::fs::write(set.path("theirs.json"), theirs).unwrap();
     let records = read_records(set.path("theirs.json")).unwrap();
     assert_eq!(records[0].landmarks, Some(LandmarksField::Path("a.npy".into())));
-    assert!(records[0].meta.is_none() && records[1].media() == Some(Path::new("b.mp4")));
+    assert!(records[0].media() == Some(Path::new("a.jpg")) && records[0].meta.is_none());
+    assert!(records[1].media() == Some(Path::new("b.mp4")));
     data::build(&set.all_tasks("out"), |_| ()).unwrap();
     let ours = read_records(set.path("out/records.json")).unwrap();
     let lines: Vec<String> = ours.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
@@ -203,6 +216,7 @@ fn the_authors_records_load_and_ours_come_back() {
     assert_eq!(read_records(set.path("lines.jsonl")).unwrap(), ours);
     for (text, says) in [
         ("[{\"conversations\": []}, {\"conversations\": 3}]", "entry 2"),
+        ("[{\"image\": [\"a.jpg\", \"b.jpg\"], \"conversations\": []}]", "2 pictures"),
         ("{\"conversations\": []}\n{\"conv", "bad.json:2"),
         ("[{\"conversations\": []},", "bad.json:1"),
     ] {
@@ -239,6 +253,17 @@ fn checks_name_each_bad_record() {
         let change = points(sets);
         assert_eq!(code(&|r| change.clone()(r)), ["bad_landmarks"]);
     }
+    // Points in a file: absent, of a list too short, whole.
+    let file = |r: &mut Record| r.landmarks = Some(LandmarksField::Path("points.json".into()));
+    assert_eq!(code(&file), ["bad_landmarks"]);
+    for (points, codes) in [(67, vec!["bad_landmarks"]), (68, vec![])] {
+        std::fs::write(set.path("out/points.json"), serde_json::to_vec(&vec![[0.5; 2]; points]).unwrap()).unwrap();
+        assert_eq!(code(&file), codes);
+    }
+    let broken = format!("{}\n{{\"conversations\": 3}}\n", serde_json::to_string(&good).unwrap());
+    std::fs::write(set.path("out/broken.jsonl"), broken).unwrap();
+    let problems = data::check(&set.path("out/broken.jsonl")).unwrap();
+    assert_eq!((problems.len(), problems[0].code, problems[0].entry), (1, "no_record", 2));
     let twice = serde_json::to_vec(&vec![good.clone(), good.clone()]).unwrap();
     std::fs::write(set.path("out/twice.json"), twice).unwrap();
     let problems = data::check(&set.path("out/twice.json")).unwrap();

@@ -114,7 +114,7 @@ fn bfloat16_finds_nearly_the_gradients_of_full_precision() {
     }
     let (lessons, _) = lessons(&records(4), folder.path());
     let mut network = FaceLlava::load(&open_dir(), &LoadOptions::default(), &device).unwrap().network;
-    network.decoder = adapt(network.decoder, &LoraConfig::default()).unwrap();
+    network.decoder = adapt(network.decoder, &LoraConfig::default(), 0).unwrap();
     let lessons = lessons.unwrap();
     let (full_loss, full) = gradients(&lessons, &network, &device);
     let (loss, found) = gradients(&lessons.in_bfloat16(), &network, &device);

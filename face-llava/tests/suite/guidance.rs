@@ -46,9 +46,9 @@ fn guided_answers_begin_as_the_tower_judges() {
             let class = EXPRESSIONS.iter().position(|name| *name == seen).unwrap();
             (convinced(class, by, &network, folder.path()), guidance)
         });
-        let (media, places) = media_of(&records, Path::new("")).unwrap();
+        let (media, placed) = media_of(records.iter().map(Ok), Path::new(""));
         let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
-        let mut lessons = Instruction::new(&records, &places, features, &tokenizer, course(), folder.path()).unwrap();
+        let mut lessons = Instruction::new(&placed, features, &tokenizer, course(), folder.path()).unwrap();
         if let Some((pupil, guidance)) = guide {
             lessons = lessons.guided(pupil, guidance);
         }

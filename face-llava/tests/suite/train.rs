@@ -165,6 +165,13 @@ fn steps_without_finite_loss_are_left_out_and_too_many_end_the_run() {
     let some = Points { poisoned: |at| at.batch == 2, ..CLEAN };
     let fitted = fit(&some, &folder.path().join("some"), &settings(), None).unwrap();
     assert!(fitted.iter().all(|v| v.is_finite()) && fitted[0] > 1.0, "{fitted:?}");
+    // They stay in the metrics when the run goes on.
+    let parts = folder.path().join("parts");
+    fit(&some, &parts, &settings(), Some(20)).unwrap();
+    assert_eq!(fit(&some, &parts, &settings(), None).unwrap(), fitted);
+    let metrics = std::fs::read_to_string(parts.join("metrics.jsonl")).unwrap();
+    let left_out = metrics.lines().filter(|line| line.contains("\"loss\":null")).count();
+    assert_eq!((metrics.lines().count(), left_out), (40, 5));
     let all = Points { poisoned: |at| at.epoch > 0, ..CLEAN };
     let run = folder.path().join("all");
     let error = fit(&all, &run, &settings(), None).unwrap_err();
@@ -186,6 +193,16 @@ fn other_settings_are_refused_with_the_difference() {
     assert!(error.contains("micro_batch: 8 -> 4") && error.contains("accumulation: 1 -> 2"), "{error}");
     let bad = Optimization { epochs: 0, ..settings() };
     assert!(fit(&CLEAN, folder.path(), &bad, None).is_err());
+}
+
+#[test]
+fn an_epoch_without_anything_to_learn_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = Points { empty: |at| at.epoch == 0 && at.batch > 0 || at.epoch > 1, ..CLEAN };
+    let error = fit(&late, folder.path(), &settings(), None).unwrap_err();
+    assert!(matches!(error, Error::Train(TrainError::NothingLearnt { .. })), "{error}");
+    let metrics = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 24, "the third epoch");
 }
 
 #[test]
@@ -244,9 +261,9 @@ pub fn course() -> Course {
 /// Lessons about `records` and the network without its towers.
 pub fn lessons(records: &[Record], folder: &Path) -> (Result<Instruction, Error>, Network) {
     let FaceLlava { mut network, tokenizer, .. } = model();
-    let (media, places) = media_of(records, Path::new("")).unwrap();
+    let (media, placed) = media_of(records.iter().map(Ok), Path::new(""));
     let features = Features::new(network.image_tower.take(), network.video_tower.take(), media, false, 1 << 30);
-    (Instruction::new(records, &places, features, &tokenizer, course(), folder), network)
+    (Instruction::new(&placed, features, &tokenizer, course(), folder), network)
 }
 
 fn learn(
@@ -302,6 +319,28 @@ fn eight_records_are_learnt_by_heart() {
     let trained = |path: &str| Trains::AllButTowers.contains(path);
     train(&lessons.unwrap(), network, trained, &[cpu()], &run, &mut |p| last = [last[1], p.loss]).unwrap();
     assert!(last[0].max(last[1]) < 0.05, "{last:?}");
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_seen_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.png");
+    image::imageops::flip_horizontal(&image::open(crop()).unwrap()).save(&other).unwrap();
+    let all = [record("one", "Neutral.", &crop()), record("two", "Two eyes.", &other)];
+    let loss = |limit: usize| {
+        let FaceLlava { mut network, tokenizer, .. } = model();
+        let (media, placed) = media_of(all.iter().map(Ok), Path::new(""));
+        let features = Features::new(network.image_tower.take(), None, media, false, limit);
+        let lessons = Instruction::new(&placed, features, &tokenizer, course(), folder.path()).unwrap();
+        let of = |item| {
+            let loss = lessons.loss(&network, &[item], Position { epoch: 0, batch: 0 }, &cpu().autodiff());
+            values(loss.unwrap().unwrap().sum)[0]
+        };
+        [of(0), of(1), of(0)]
+    };
+    let (kept, again) = (loss(1 << 30), loss(1));
+    assert!(kept[0] != kept[1] && kept[0] == kept[2] && again[0] == again[2], "{kept:?} {again:?}");
+    assert!(kept.iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-3), "{kept:?} {again:?}");
 }
 
 #[test]
@@ -404,7 +443,7 @@ fn adapters_know_their_base_and_merge_into_it() {
         values(decoder.logits(decoder.forward_full(decoder.embed(&ids).unsqueeze())))
     };
     let plain = logits(&network);
-    network.decoder = adapt(network.decoder, &config).unwrap();
+    network.decoder = adapt(network.decoder, &config, 0).unwrap();
     assert_eq!(logits(&network), plain, "fresh additions add nothing");
     let settings = Optimization { epochs: 4, warmup_ratio: 0.0, ..Optimization::new(1e-2, 4) };
     let trains = Trains::Lora(config.clone());
@@ -429,7 +468,7 @@ fn adapters_know_their_base_and_merge_into_it() {
     let error = load_adapter(model().network.decoder, &dir, &adapter).unwrap_err();
     assert!(matches!(error, Error::Train(TrainError::OtherBase { .. })), "{error}");
     let wrong = LoraConfig { targets: vec!["lm_head".into()], ..config };
-    assert!(adapt(model().network.decoder, &wrong).is_err());
+    assert!(adapt(model().network.decoder, &wrong, 0).is_err());
 }
 
 #[test]

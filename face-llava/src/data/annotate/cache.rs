@@ -46,7 +46,8 @@ impl Store {
         Ok(Self { folder: folder.into() })
     }
 
-    /// What lies under this name, or what is asked for now and put there. Faults are not kept.
+    /// What lies under this name, or what is asked for now and put there. Faults are not kept; what cannot be kept is an
+    /// answer all the same, and paid for.
     pub fn get<T: Serialize + DeserializeOwned + Clone>(
         &self,
         key: Key,
@@ -62,9 +63,9 @@ impl Store {
         }
         let answer = ask()?;
         let kept = Kept { value: answer.value.clone(), usage: answer.usage };
-        let bytes = serde_json::to_vec(&kept).map_err(|e| storage(&path, &e.to_string()))?;
-        std::fs::create_dir_all(&folder).map_err(|e| storage(&folder, &e.to_string()))?;
-        write_bytes(&path, &bytes).map_err(|e| storage(&path, &e.to_string()))?;
+        if let (Ok(bytes), Ok(())) = (serde_json::to_vec(&kept), std::fs::create_dir_all(&folder)) {
+            let _ = write_bytes(&path, &bytes);
+        }
         Ok(answer)
     }
 }

@@ -80,7 +80,7 @@ impl Chat {
     /// One question with pictures; the whole text that comes back and what it took.
     fn ask(&self, system: &str, text: &str, frames: &[RgbImage]) -> Result<(String, Usage), AnnotatorFault> {
         let (completion, usage) = self.complete(&Prompt { system: Some(system), text, frames, seed: None })?;
-        Ok((completion.whole()?, usage))
+        Ok((completion.whole().map_err(|fault| fault.paid(usage))?, usage))
     }
 
     /// Model, endpoint and settings, with the digest of what is asked.
@@ -104,7 +104,7 @@ impl Annotator for Chat {
         }
         let (system, text) = prompts::annotate(request);
         let (answer, usage) = self.ask(system, &text, request.frames)?;
-        check_answer(&answer)?;
+        check_answer(&answer).map_err(|fault| fault.paid(usage))?;
         Ok(Priced { value: answer, usage, paid: usage })
     }
 }
@@ -117,7 +117,8 @@ impl Rater for Chat {
     fn rate(&self, request: &Request<'_>, answer: &str) -> Result<Priced<Rating>, AnnotatorFault> {
         let (system, text) = prompts::rate(request, answer);
         let (reply, usage) = self.ask(system, &text, request.frames)?;
-        Ok(Priced { value: rating(&reply)?, usage, paid: usage })
+        let value = rating(&reply).map_err(|fault| fault.paid(usage))?;
+        Ok(Priced { value, usage, paid: usage })
     }
 }
 

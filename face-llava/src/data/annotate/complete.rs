@@ -98,7 +98,8 @@ impl Chat {
             body["seed"] = seed.into();
         }
         let reply = self.client.post(&body)?;
-        Ok((Completion::read(&reply)?, self.usage(&reply["usage"])))
+        let usage = self.usage(&reply["usage"]);
+        Ok((Completion::read(&reply).map_err(|fault| fault.paid(usage))?, usage))
     }
 
     /// Tokens as the endpoint counts them; none where it does not.

@@ -87,7 +87,7 @@ pub trait Rater: Send + Sync {
 }
 
 /// Why there is no answer or no rating.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnotatorFault {
     /// The endpoint did not answer, or was busy, each time it was asked.
@@ -121,6 +121,14 @@ pub enum AnnotatorFault {
     Rating {
         /// Why.
         what: String,
+    },
+    /// A reply that cannot be used and has to be paid for all the same.
+    #[error("{fault}")]
+    Paid {
+        /// What is wrong with it.
+        fault: Box<AnnotatorFault>,
+        /// What it took.
+        usage: Usage,
     },
     /// Nothing was recorded for an item.
     #[error("no recorded answer for {id}")]
@@ -160,6 +168,7 @@ impl AnnotatorFault {
     /// A name for the kind of fault that programs can rely on.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Paid { fault, .. } => fault.code(),
             Self::Endpoint { .. } => "endpoint",
             Self::Refused { .. } => "refused",
             Self::Reply { .. } => "bad_reply",
@@ -170,6 +179,16 @@ impl AnnotatorFault {
             Self::NoKey { .. } => "no_key",
             Self::Storage { .. } => "storage",
         }
+    }
+
+    /// The same fault of a reply that took so much.
+    pub(crate) fn paid(self, usage: Usage) -> Self {
+        Self::Paid { fault: Box::new(self), usage }
+    }
+
+    /// What was taken for nothing.
+    pub(crate) fn usage(&self) -> Usage {
+        if let Self::Paid { usage, .. } = self { *usage } else { Usage::default() }
     }
 
     /// Whether the same request may succeed later: such items are tried again when the build is resumed.

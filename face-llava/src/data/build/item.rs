@@ -208,15 +208,18 @@ impl Workshop<'_> {
             blend: label.blend.as_ref(),
             seed: self.options.seed,
         };
-        let answer = self.annotator.annotate(&request)?;
-        *usage += answer.usage;
-        *paid += answer.paid;
+        let mut count = |took: Usage, now: Usage| {
+            *usage += took;
+            *paid += now;
+        };
+        let answer = self.annotator.annotate(&request).inspect_err(|fault| count(fault.usage(), fault.usage()))?;
+        count(answer.usage, answer.paid);
         let rating = match self.rater {
             None => None,
             Some(rater) => {
-                let rating = rater.rate(&request, &answer.value)?;
-                *usage += rating.usage;
-                *paid += rating.paid;
+                let rating = rater.rate(&request, &answer.value);
+                let rating = rating.inspect_err(|fault| count(fault.usage(), fault.usage()))?;
+                count(rating.usage, rating.paid);
                 let (scores, limit) = (rating.value.scores(), self.options.min_rating);
                 if scores.iter().any(|s| *s < limit) {
                     return Err(ItemFault::LowRating { scores, limit });

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use image::RgbImage;
-use landmarks::picture::{OpenOptions, decode, read_file};
+use landmarks::picture::{OpenOptions, decode, read_file, regular_file};
 use landmarks::{
     BBox, CropRule, DetectorOptions, FaceCrop, FaceFinder, MeshAligner, Select, UnitLandmarks, UnitPoint, crop_face,
 };
@@ -74,7 +74,7 @@ impl Look {
 
     fn seen(&self, row: &Row, digest: &mut Option<String>) -> Result<Seen, ItemFault> {
         let (frames, points, is_video) = if row.is_video {
-            *digest = Some(digest_of(&row.media).map_err(|source| io(&row.media, source))?);
+            *digest = Some(digest_of(&row.media)?);
             self.clip(&row.media)?
         } else {
             let limits = OpenOptions::default();
@@ -157,16 +157,12 @@ impl Look {
     }
 }
 
-fn io(path: &Path, source: std::io::Error) -> ItemFault {
-    ItemFault::Picture(landmarks::Error::Io { path: path.into(), source })
-}
-
 /// SHA-256 of a file, or of the names and contents of a folder's files.
-fn digest_of(path: &Path) -> std::io::Result<String> {
+fn digest_of(path: &Path) -> Result<String, landmarks::Error> {
     let mut hash = Sha256::new();
     if path.is_dir() {
-        let files = std::fs::read_dir(path)?.map(|entry| entry.map(|e| e.path()));
-        let mut files: Vec<_> = files.collect::<Result<_, _>>()?;
+        let files = std::fs::read_dir(path).and_then(|all| all.map(|entry| entry.map(|e| e.path())).collect());
+        let mut files: Vec<PathBuf> = files.map_err(|source| landmarks::Error::Io { path: path.into(), source })?;
         files.sort();
         for file in files.iter().filter(|f| f.is_file()) {
             hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
@@ -178,10 +174,13 @@ fn digest_of(path: &Path) -> std::io::Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-fn feed(hash: &mut Sha256, path: &Path) -> std::io::Result<()> {
-    let (mut file, mut block) = (File::open(path)?, vec![0; 1 << 16]);
+fn feed(hash: &mut Sha256, path: &Path) -> Result<(), landmarks::Error> {
+    // Pipes and devices have no end.
+    regular_file(path)?;
+    let fail = |source| landmarks::Error::Io { path: path.into(), source };
+    let (mut file, mut block) = (File::open(path).map_err(fail)?, vec![0; 1 << 16]);
     loop {
-        match file.read(&mut block)? {
+        match file.read(&mut block).map_err(fail)? {
             0 => return Ok(()),
             n => hash.update(&block[..n]),
         }

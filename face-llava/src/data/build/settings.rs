@@ -27,6 +27,7 @@ pub(crate) fn settings(
         ("annotator", json!(annotator.identity())),
         ("crop", json!(options.crop)),
         ("faces", json!(options.faces)),
+        ("licence", json!(options.licence)),
         ("limit", json!(options.limit)),
         ("min_face_score", json!(options.min_face_score)),
         ("min_score", json!(rater.map(|_| options.min_rating))),
@@ -35,6 +36,7 @@ pub(crate) fn settings(
         ("seed", json!(options.seed)),
         ("self_blend", json!(options.self_blend)),
         ("source", json!(source.sha256)),
+        ("source_name", json!(options.source_name)),
         ("tasks", json!(tasks)),
         ("tool", json!(concat!("face-llava ", env!("CARGO_PKG_VERSION")))),
     ];

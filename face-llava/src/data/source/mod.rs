@@ -19,7 +19,7 @@ use crate::Task;
 use table::Cells;
 
 /// Bytes of a manifest.
-const MAX_MANIFEST: u64 = 1 << 30;
+pub(crate) const MAX_MANIFEST: u64 = 1 << 30;
 
 /// Columns that are understood.
 pub(crate) const COLUMNS: [&str; 11] = [

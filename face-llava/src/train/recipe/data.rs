@@ -74,24 +74,21 @@ pub(super) fn words_and_prompts(mut texts: Vec<String>) -> Vec<String> {
 }
 
 /// Records of single pictures that a person has labelled with an expression: what the tower is taught.
-pub(super) fn labelled(records: &[Record], folder: &Path) -> Result<(Vec<TrainingMedia>, Vec<usize>), Error> {
-    let human: Vec<(Record, usize)> = records
-        .iter()
-        .filter_map(|r| {
-            let meta = r.meta.as_ref().filter(|m| m.task == Task::Expression)?;
-            let class = EXPRESSIONS.iter().position(|e| Some(*e) == meta.labels.first().map(String::as_str))?;
-            Some((r.clone(), class))
-        })
-        .collect();
-    let (records, classes): (Vec<Record>, Vec<usize>) = human.into_iter().unzip();
-    let (media, places) = media_of(&records, folder)?;
+pub(super) fn labelled(records: &[Record], folder: &Path) -> (Vec<TrainingMedia>, Vec<usize>) {
+    let human = records.iter().filter_map(|r| {
+        let meta = r.meta.as_ref().filter(|m| m.task == Task::Expression)?;
+        let class = EXPRESSIONS.iter().position(|e| Some(*e) == meta.labels.first().map(String::as_str))?;
+        Some((r, class))
+    });
+    let (records, classes): (Vec<&Record>, Vec<usize>) = human.unzip();
+    let (media, placed) = media_of(records.into_iter().map(Ok), folder);
     let mut labels = vec![0; media.len()];
-    for (place, class) in places.iter().zip(classes) {
-        if let Some(place) = place {
+    for (placed, class) in placed.iter().zip(classes) {
+        if let Ok((_, Some(place))) = placed {
             labels[*place] = class;
         }
     }
-    Ok((media, labels))
+    (media, labels)
 }
 
 /// Clips of one picture each, drifting a little: the form of a clip, so that the decoder has met it.
@@ -109,7 +106,7 @@ pub(super) fn clips(
     let step = (expressive.len() / recipe.clips.max(1)).max(1);
     let mut out = Vec::new();
     for record in expressive.into_iter().step_by(step).take(recipe.clips) {
-        let (media, _) = media_of(std::slice::from_ref(record), split)?;
+        let (media, _) = media_of([Ok(record)], split);
         let Some((media, points)) = media.first().and_then(|m| Some((m, m.landmarks.as_ref()?.first()?))) else {
             continue;
         };

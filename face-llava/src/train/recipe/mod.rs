@@ -15,12 +15,16 @@ use std::sync::Arc;
 use burn::tensor::{Device, FloatDType};
 use face_encoder::TowerConfig;
 use landmarks::files::write_bytes;
+use landmarks::picture::read_file;
 use serde_json::json;
 
 pub use numbers::MiniRecipe;
 
 use super::example::FRAMES;
+use super::run::settle;
 use super::{Description, Features, Instruction, Progress, Run, Trains, export, initialise, media_of, train, words};
+use crate::data::seed::sha256;
+use crate::data::source::MAX_MANIFEST;
 use crate::text::Tokenizer;
 use crate::{Error, Parts};
 
@@ -44,7 +48,7 @@ pub enum Event {
 /// of the finished model. What lies in `out` already is not done again.
 ///
 /// # Errors
-/// Those of every step.
+/// Those of every step; [`super::TrainError::SettingsChanged`] where `out` was begun with another recipe or manifest.
 pub fn mini(
     recipe: &MiniRecipe,
     manifest: &Path,
@@ -52,6 +56,8 @@ pub fn mini(
     device: &Device,
     observe: &mut dyn FnMut(Event),
 ) -> Result<PathBuf, Error> {
+    let manifest_sha256 = sha256(&read_file(manifest, MAX_MANIFEST)?);
+    settle(out, &json!({ "recipe": recipe, "manifest": manifest_sha256 }))?;
     let model = out.join("model");
     if model.join("config.json").exists() {
         return Ok(model);
@@ -75,7 +81,7 @@ pub fn mini(
 
     records.extend(data::clips(recipe, &records, &out.join("split"), &out.join("clips"))?);
     // What the towers see is the same for all three: once is enough.
-    let (media, places) = media_of(&records, &out.join("split"))?;
+    let (media, placed) = media_of(records.iter().map(Ok), &out.join("split"));
     let features = Features::new(Some(image.clone()), Some(video.clone()), media, false, FEATURE_MEMORY)
         .cropped(config.face_crop)
         .augmented(recipe.augmentation(), recipe.versions, recipe.seed);
@@ -93,7 +99,7 @@ pub fn mini(
         let folder = out.join(name);
         let course = recipe.course(i);
         let identity = json!({ "step": name, "recipe": recipe, "guidance": recipe.guidance(i) });
-        let lessons = Instruction::new(&records, &places, features.clone(), &tokenizer, course, &folder)?
+        let lessons = Instruction::new(&placed, features.clone(), &tokenizer, course, &folder)?
             .guided(pupil.clone(), recipe.guidance(i));
         let run = Run { folder: &folder, settings: &step, identity, stop_at: None };
         let trains = if i == 1 { Trains::LandmarkModules } else { Trains::AllButTowers };

@@ -29,14 +29,14 @@ pub(super) fn pretrain(
     if file.exists() {
         return read(Pupil::new(&config, classes, device), &file);
     }
-    let (media, labels) = labelled(records, split)?;
+    let (media, labels) = labelled(records, split);
     let (lesson, bad) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
     if let Some((place, error)) = bad.first() {
         let path = media[*place].path.display();
         observe(Event::Note(format!("{} pictures cannot be used, first {path}: {error}", bad.len())));
     }
     let val = read_records(split.join("val.json"))?;
-    let (media, labels) = labelled(&val, split)?;
+    let (media, labels) = labelled(&val, split);
     let (unseen, _) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
 
     observe(Event::Step("teaching the tower's teacher"));
