@@ -200,10 +200,10 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let records = file.entries.iter().map(|entry| entry.as_ref().map_err(ToString::to_string));
     let (media, placed) = media_of(records, arguments.data.parent().unwrap_or(Path::new(".")));
     let with_points = media.iter().any(|media| media.landmarks.is_some());
-    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
     if name == StageName::Landmarks && !with_points {
         return Err(face_llava::Error::from(TrainError::NoLandmarks { path: arguments.data.clone() }).into());
     }
+    let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
     if name == StageName::Landmarks && network.fusion.is_none() {
         network.fusion = Some(initialise(config.frgca.init(&device), 1, arguments.seed));
         complain("note: the model has no landmark modules; fresh ones are trained");

@@ -115,6 +115,7 @@ struct Quarantine {
 struct Unusable {
     /// The record's place in its file, from 1.
     entry: usize,
+    #[serde(skip_serializing_if = "String::is_empty")]
     id: String,
     error: String,
 }
@@ -161,8 +162,7 @@ pub fn media_of<'a>(
         if media[place].landmarks.is_none()
             && let Some(field) = &record.landmarks
         {
-            let unusable = |e: Error| TrainError::Record { id: record.id.clone(), what: e.to_string() }.to_string();
-            media[place].landmarks = Some(points(field, folder).map_err(unusable)?);
+            media[place].landmarks = Some(points(field, folder).map_err(|e| e.to_string())?);
         }
         Ok((record, Some(place)))
     };

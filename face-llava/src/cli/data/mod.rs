@@ -105,7 +105,8 @@ fn check(arguments: &CheckArguments) -> Result<Outcome, Failure> {
         if arguments.json {
             say(serde_json::to_string(problem)?)?;
         } else {
-            say(format_args!("entry {} ({}): {}: {}", problem.entry, problem.id, problem.code, problem.message))?;
+            let id = if problem.id.is_empty() { String::new() } else { format!(" ({})", problem.id) };
+            say(format_args!("entry {}{id}: {}: {}", problem.entry, problem.code, problem.message))?;
         }
     }
     if problems.is_empty() {
