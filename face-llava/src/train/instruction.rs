@@ -154,15 +154,20 @@ pub fn media_of<'a>(
     let place = |record: Result<&'a Record, String>| {
         let record = record?;
         let Some(path) = record.media() else { return Ok((record, None)) };
-        let place = *known.entry(path).or_insert_with(|| {
+        let met = known.get(path).copied();
+        let wanted = met.is_none_or(|place: usize| media[place].landmarks.is_none());
+        let landmarks = match &record.landmarks {
+            Some(field) if wanted => Some(points(field, folder).map_err(|e| e.to_string())?),
+            _ => None,
+        };
+        let place = met.unwrap_or_else(|| {
             let is_video = record.video.is_some();
             media.push(TrainingMedia { path: folder.join(path), is_video, landmarks: None });
             media.len() - 1
         });
-        if media[place].landmarks.is_none()
-            && let Some(field) = &record.landmarks
-        {
-            media[place].landmarks = Some(points(field, folder).map_err(|e| e.to_string())?);
+        known.insert(path, place);
+        if landmarks.is_some() {
+            media[place].landmarks = landmarks;
         }
         Ok((record, Some(place)))
     };

@@ -124,8 +124,12 @@ pub fn train<O: Objective>(
                 let pace = start.elapsed().as_secs_f64() / (state.step - begun) as f64;
                 let seconds_left = pace * steps.saturating_sub(state.step) as f64;
                 observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
-                // Never in the middle of trouble: the last checkpoint is a good state.
-                if state.step.is_multiple_of(settings.save_every) && skipped_in_a_row == 0 && state.step < steps {
+                // Never in the middle of trouble, nor where an epoch has taught nothing so far: the last checkpoint is a good state.
+                if state.step.is_multiple_of(settings.save_every)
+                    && skipped_in_a_row == 0
+                    && learnt
+                    && state.step < steps
+                {
                     checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
                     log.draw();
                 }
@@ -201,13 +205,11 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
     if lock.try_lock().is_err() {
         return Err(TrainError::Locked { path: run.folder.into() }.into());
     }
-    // The folder is this process's now: what killed ones were writing is of no use.
-    for folder in [run.folder, &run.folder.join(checkpoint::FOLDER)] {
-        remove_partial(folder);
-    }
     let mut now = run.identity.clone();
     now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
     settle(run.folder, &now)?;
+    // The run is this process's now: what killed ones were writing is of no use.
+    remove_partial(&run.folder.join(checkpoint::FOLDER));
     Ok(lock)
 }
 

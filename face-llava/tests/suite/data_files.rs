@@ -33,6 +33,8 @@ fn bad_manifests_are_errors_with_file_and_reason() {
         ("{\"image\": 1}", "manifest", "list of objects"),
         ("[{]", "manifest", "line 1"),
         ("image\0,expression\n1,2\n", "manifest", "no text"),
+        ("image,expression,expression\na,b,\n", "manifest", "two columns are named \"expression\""),
+        ("image,person\na,\"b\nc,d\n", "manifest", "line 2: a cell of several lines"),
         ("path,expression\na,b\n", "columns", "no column \"image\""),
         ("image,expresion\na,b\n", "columns", "did you mean \"expression\""),
         ("Image,expression\na,b\n", "columns", "did you mean \"image\""),

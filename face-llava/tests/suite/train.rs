@@ -203,6 +203,11 @@ fn an_epoch_without_anything_to_learn_ends_the_run() {
     assert!(matches!(error, Error::Train(TrainError::NothingLearnt { .. })), "{error}");
     let metrics = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 24, "the third epoch");
+    // Given again, it does not pass for finished; nor does it touch what is not its own.
+    std::fs::create_dir(folder.path().join("partial-photos")).unwrap();
+    let error = fit(&late, folder.path(), &settings(), None).unwrap_err();
+    assert!(matches!(error, Error::Train(TrainError::NothingLearnt { .. })), "{error}");
+    assert!(folder.path().join("partial-photos").exists());
 }
 
 #[test]

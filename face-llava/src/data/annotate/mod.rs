@@ -194,6 +194,7 @@ impl AnnotatorFault {
     /// Whether the same request may succeed later: such items are tried again when the build is resumed.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Endpoint { .. } | Self::Storage { .. } | Self::NoKey { .. } | Self::NoTls { .. })
-            || matches!(self, Self::Refused { status: 401..=404, .. })
+            // An address or a key that is wrong refuses everything; status 0 is one that cannot be asked at all.
+            || matches!(self, Self::Refused { status: 0 | 300..=399 | 401..=405, .. })
     }
 }

@@ -36,17 +36,24 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
         Some(b'[') => json(path, bytes).map_err(|e| fail(e.to_string())),
         Some(b'{') => Err(fail("one JSON object; expected a list of objects, or CSV".into())),
         Some(_) if bytes.contains(&0) => Err(fail("it holds bytes that are no text".into())),
-        Some(_) => csv(path, bytes).map_err(|e| fail(e.to_string())),
+        Some(_) => csv(path, bytes).map_err(fail),
     }
 }
 
-fn csv(path: &Path, bytes: &[u8]) -> Result<Table, csv::Error> {
+fn csv(path: &Path, bytes: &[u8]) -> Result<Table, String> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
-    let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let columns: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(str::to_owned).collect();
+    if let Some(twice) = columns.iter().enumerate().find_map(|(i, c)| columns[..i].contains(c).then_some(c)) {
+        return Err(format!("two columns are named {twice:?}"));
+    }
     let (mut rows, mut lines) = (Vec::new(), LineNumbers::new(bytes));
     for record in reader.byte_records() {
-        let record = record?;
+        let record = record.map_err(|e| e.to_string())?;
         let number = lines.of(record.position());
+        // It would hold all rows up to the next quote.
+        if record.iter().any(|cell| cell.contains(&b'\n')) {
+            return Err(format!("line {number}: a cell of several lines; is a quote not closed?"));
+        }
         rows.push((Place { path: path.into(), number, unit: Unit::Line }, cells(&columns, &record)));
     }
     Ok(Table { columns, rows })
