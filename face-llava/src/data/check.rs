@@ -118,7 +118,7 @@ impl Checker<'_> {
         if let Some(frames) = frames.filter(|frames| *frames != sets.len()) {
             problems.push(("bad_landmarks", format!("{} sets of points for {frames} frames", sets.len())));
         }
-        for set in sets.iter() {
+        for set in sets {
             if set.len() != POINT_COUNT {
                 problems.push(("bad_landmarks", format!("{} points; expected {POINT_COUNT}", set.len())));
             }

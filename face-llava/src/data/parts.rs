@@ -8,9 +8,8 @@ use landmarks::files::write_whole;
 use serde::Serialize;
 
 use super::error::DataError;
-use super::read::read_records;
+use super::read::RecordsFile;
 use super::record::{LandmarksField, Record};
-use super::seed::sha256;
 use super::split::{Fractions, Split, person_of, split_of};
 
 /// What a split gave. Written as `split.json` beside the parts.
@@ -45,8 +44,8 @@ pub struct Part {
 pub fn split(records: &Path, out: &Path, fractions: &Fractions, seed: u64) -> Result<SplitReport, crate::Error> {
     fractions.check()?;
     let file = records_file(records);
-    let all = read_records(&file)?;
-    let digest = std::fs::read(&file).map(|bytes| sha256(&bytes)).map_err(DataError::io(&file))?;
+    let RecordsFile { entries, sha256 } = RecordsFile::read(&file)?;
+    let all = entries.into_iter().collect::<Result<Vec<Record>, DataError>>()?;
     let mut parts: [Vec<&Record>; 3] = Default::default();
     let mut persons: [BTreeSet<&str>; 3] = Default::default();
     for record in &all {
@@ -74,7 +73,7 @@ pub fn split(records: &Path, out: &Path, fractions: &Fractions, seed: u64) -> Re
     }
     let part =
         |split: Split| Part { split, records: parts[split as usize].len(), persons: persons[split as usize].len() };
-    let report = SplitReport { records: digest, seed, fractions: *fractions, parts: Split::ALL.map(part).into() };
+    let report = SplitReport { records: sha256, seed, fractions: *fractions, parts: Split::ALL.map(part).into() };
     let path = out.join("split.json");
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| DataError::write(&path)(e.into()))?;
     json.push(b'\n');
