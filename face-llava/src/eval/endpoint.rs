@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::frames::frames;
 use super::work::in_order;
 use super::{Answered, Answerer, Fault, PredictionFault};
-use crate::data::annotate::{CachedChat, Completion, Priced, Prompt};
+use crate::data::annotate::{Chat, Completion, Priced, Prompt};
 use crate::data::{AnnotatorFault, ChatOptions, Usage};
 
 /// Questions for each worker that are handed over together.
@@ -18,7 +18,7 @@ const TURNS: usize = 4;
 /// The same question about the same pixels gives the same answer where there is a cache; without one that depends on
 /// the endpoint, and on a temperature of 0, which [`ChatOptions::new`] sets.
 pub struct EndpointAnswerer {
-    chat: CachedChat,
+    chat: Chat,
     workers: usize,
     paid: Usage,
 }
@@ -29,7 +29,7 @@ impl EndpointAnswerer {
     /// # Errors
     /// A bad address, a missing key, a cache that cannot be written.
     pub fn new(options: &ChatOptions, cache: Option<&Path>, workers: usize) -> Result<Self, crate::Error> {
-        Ok(Self { chat: CachedChat::new(options, cache)?, workers: workers.max(1), paid: Usage::default() })
+        Ok(Self { chat: Chat::new(options, cache)?, workers: workers.max(1), paid: Usage::default() })
     }
 
     /// What was paid for answers so far, cached ones excepted.
@@ -45,14 +45,14 @@ impl EndpointAnswerer {
     }
 }
 
-fn ask(chat: &CachedChat, media: &Path, question: &str) -> Result<Priced<Completion>, Fault> {
+fn ask(chat: &Chat, media: &Path, question: &str) -> Result<Priced<Completion>, Fault> {
     let frames = frames(media)?;
     Ok(chat.complete(&Prompt { system: None, text: question, frames: &frames, seed: None })?)
 }
 
 impl Answerer for EndpointAnswerer {
     fn identity(&self) -> Value {
-        chat_identity(self.chat.options())
+        chat_identity(&self.chat.options)
     }
 
     /// Endpoints give no likelihoods of labels, whatever is asked for.

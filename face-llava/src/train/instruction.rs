@@ -1,11 +1,10 @@
 //! Learning to answer: the objective of both of the paper's stages and of LoRA.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::{Device, FloatDType, Tensor, activation};
-use landmarks::files::write_bytes;
 use landmarks::{UnitLandmarks, UnitPoint};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use super::batch::{Opening, opening_loss};
 use super::features::{Features, TrainingMedia, join};
 use super::order::{Sampling, batches, order};
 use super::parameters::cast;
+use super::quarantine::Quarantine;
 use super::{Example, Loss, Objective, Position, Pupil, TrainError};
 use crate::data::{LandmarksField, Record};
 use crate::text::{PromptToken, Template, Tokenizer};
@@ -99,45 +99,6 @@ pub struct Instruction {
     features: Arc<Features>,
     course: Course,
     bad: Mutex<Quarantine>,
-}
-
-/// Records that cannot be used.
-#[derive(Debug)]
-struct Quarantine {
-    file: PathBuf,
-    bad: Vec<Unusable>,
-    of: usize,
-    budget: f64,
-}
-
-/// A line of the list of such records.
-#[derive(Debug, Serialize)]
-struct Unusable {
-    /// The record's place in its file, from 1.
-    entry: usize,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    id: String,
-    error: String,
-}
-
-impl Quarantine {
-    /// Notes a record once; too many are an error. Names may be absent or stand for several: places do not.
-    fn add(&mut self, entry: usize, id: &str, error: String) -> Result<(), Error> {
-        if self.bad.iter().any(|known| known.entry == entry) {
-            return Ok(());
-        }
-        self.bad.push(Unusable { entry, id: id.into(), error });
-        let lines = self.bad.iter().filter_map(|bad| Some(serde_json::to_string(bad).ok()? + "\n"));
-        write_bytes(&self.file, lines.collect::<String>().as_bytes())?;
-        // One is always forgiven: a part of a small set is less than one record.
-        if self.bad.len() > 1 && self.bad.len() as f64 > self.budget * self.of as f64 {
-            let Unusable { entry, id, .. } = &self.bad[0];
-            let first = if id.is_empty() { format!("entry {entry}") } else { id.clone() };
-            let (bad, all, quarantine) = (self.bad.len(), self.of, self.file.clone());
-            return Err(TrainError::BadBudget { bad, all, first, quarantine }.into());
-        }
-        Ok(())
-    }
 }
 
 /// A record and the place of what it looks at among the media; or why it cannot be used.
@@ -238,7 +199,7 @@ impl Instruction {
     /// Tokenises records, placed by [`media_of`]; `folder` is the run's, for the list of unusable records.
     ///
     /// # Errors
-    /// [`TrainError::Empty`], [`TrainError::BadBudget`].
+    /// [`TrainError::Empty`], [`TrainError::BadBudget`], [`TrainError::Setting`] for such a budget.
     pub fn new(
         records: &[Placed<'_>],
         features: impl Into<Arc<Features>>,
@@ -249,15 +210,13 @@ impl Instruction {
         let features = features.into();
         let fail = |source| TrainError::Io { path: folder.into(), source };
         std::fs::create_dir_all(folder).map_err(fail)?;
-        let file = folder.join("quarantine.jsonl");
-        let (of, budget) = (records.len(), course.bad_budget);
-        let mut bad = Quarantine { file, bad: Vec::new(), of, budget };
+        let mut bad = Quarantine::new(folder, records.len(), course.bad_budget)?;
         let (mut examples, mut entries, mut media, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (placed, entry) in records.iter().zip(1..) {
             let (record, place) = match placed {
                 Ok(placed) => *placed,
                 Err(why) => {
-                    bad.add(entry, "", why.clone())?;
+                    bad.add(entry, "", why)?;
                     continue;
                 }
             };
@@ -283,7 +242,7 @@ impl Instruction {
                     media.push(place);
                     used.push(record);
                 }
-                Err(error) => bad.add(entry, &record.id, error.to_string())?,
+                Err(error) => bad.add(entry, &record.id, &error.to_string())?,
             }
         }
         if examples.is_empty() {
@@ -335,9 +294,9 @@ impl Instruction {
         }
     }
 
-    fn refuse(&self, example: usize, why: String) -> Result<(), Error> {
+    fn refuse(&self, example: usize, why: &str) -> Result<(), Error> {
         let mut bad = self.bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        bad.add(self.entries[example], &self.examples[example].id, why)
+        Ok(bad.add(self.entries[example], &self.examples[example].id, why)?)
     }
 }
 
@@ -356,14 +315,14 @@ impl Objective for Instruction {
         for &item in items {
             match self.media[item].map(|place| self.features.get(place, at.epoch)) {
                 Some(Err(why)) => {
-                    self.refuse(item, why)?;
+                    self.refuse(item, &why)?;
                     continue;
                 }
                 Some(Ok(features)) => {
                     let frames = self.examples[item].tokens.iter();
                     let frames = frames.filter(|t| matches!(t, PromptToken::Media(_))).count();
                     if features.shape[0] != frames {
-                        self.refuse(item, format!("{} frames, {frames} expected", features.shape[0]))?;
+                        self.refuse(item, &format!("{} frames, {frames} expected", features.shape[0]))?;
                         continue;
                     }
                     seen.push(features);

@@ -24,6 +24,7 @@ mod lora;
 mod objective;
 mod order;
 mod parameters;
+mod quarantine;
 mod recipe;
 mod run;
 mod settings;

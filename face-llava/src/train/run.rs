@@ -1,6 +1,6 @@
 //! The loop: gradients, steps, checkpoints, and going on after an interruption.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::path::Path;
 use std::time::Instant;
 
@@ -202,9 +202,10 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
     let fail = |source| TrainError::Io { path: run.folder.into(), source };
     fs::create_dir_all(run.folder).map_err(fail)?;
     let lock = fs::File::create(run.folder.join("lock")).map_err(fail)?;
-    if lock.try_lock().is_err() {
-        return Err(TrainError::Locked { path: run.folder.into() }.into());
-    }
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => TrainError::Locked { path: run.folder.into() },
+        TryLockError::Error(source) => fail(source),
+    })?;
     let mut now = run.identity.clone();
     now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
     settle(run.folder, &now)?;

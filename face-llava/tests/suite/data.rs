@@ -233,6 +233,32 @@ fn shards_together_equal_one_build_whoever_comes_last() {
     assert!(error.to_string().contains("shards: 2 -> 3"), "{error}");
 }
 
+/// However many machines took part, a process has but a few files open.
+#[cfg(unix)]
+#[test]
+fn more_shards_than_files_that_may_be_open_are_assembled() {
+    let set = Set::new(5);
+    data::build(&set.all_tasks("one"), |_| ()).unwrap();
+    let count = 96;
+    for index in 0..5 {
+        data::build(&BuildOptions { shard: Shard { index, count }, ..set.all_tasks("many") }, |_| ()).unwrap();
+    }
+    // Shards without a row: their journals hold the settings alone.
+    let journal = |index| set.path(&format!("many/journal-{index}-of-{count}.jsonl"));
+    let text = std::fs::read_to_string(journal(0)).unwrap();
+    for index in 5..count {
+        std::fs::write(journal(index), text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    }
+    std::fs::remove_file(set.path("many/records.json")).unwrap();
+    let merge = format!("--shard 0/{count} --merge");
+    let arguments =
+        set.command("many").get_args().map(|a| a.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ");
+    let script = format!("ulimit -n 48; exec {} {arguments} {merge}", env!("CARGO_BIN_EXE_face-llava"));
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&set.path("one"), &set.path("many"));
+}
+
 #[test]
 fn shards_come_from_schedulers() {
     let from = |pairs: &[(&str, &str)]| {

@@ -84,7 +84,8 @@ fn ratings_below_the_threshold_and_ratings_that_are_none_are_rejected() {
         let names = ["label_accuracy", "media_consistency", "label_consistency", "overall"];
         Reply::Text(json!(names.into_iter().zip(scores).collect::<std::collections::BTreeMap<_, _>>()).to_string())
     });
-    let options = BuildOptions { rater: Some(RaterChoice::Chat(rater.options())), ..chat(&set, "out", &server) };
+    let (rates, cache) = (Some(RaterChoice::Chat(rater.options())), Some(set.path("cache")));
+    let options = BuildOptions { rater: rates, cache, ..chat(&set, "out", &server) };
     let report = data::build(&options, |_| ()).unwrap();
     assert_eq!(report.kept, 1);
     assert_eq!((report.rejected["low_rating"], report.rejected["bad_rating"]), (1, 2));
@@ -92,6 +93,25 @@ fn ratings_below_the_threshold_and_ratings_that_are_none_are_rejected() {
     assert_eq!((report.paid.requests, server.asked(), rater.asked()), (8, 4, 4));
     let manifest: Value = serde_json::from_slice(&std::fs::read(set.path("out/manifest.json")).unwrap()).unwrap();
     assert_eq!(manifest["usage"]["requests"], 8);
+    // They are kept like the others: elsewhere nothing is asked and paid a second time, and the costs are told the same.
+    let report = data::build(&BuildOptions { out: set.path("again"), ..options }, |_| ()).unwrap();
+    assert_eq!((report.paid, server.asked(), rater.asked()), (Usage::default(), 4, 4));
+    let read = |out: &str| std::fs::read(set.path(out).join("manifest.json")).unwrap();
+    assert!(read("out") == read("again"));
+}
+
+#[test]
+fn low_ratings_are_signs_of_life() {
+    let set = Set::new(20);
+    let server = Server::new(|_, _| Reply::Text("Neutral. All is level.".into()));
+    // In turn a rating that is too low, and one that fails at all three attempts.
+    let rater = Server::new(|n, _| {
+        let low = r#"{"label_accuracy":2,"media_consistency":2,"label_consistency":2,"overall":2,"reason":"no"}"#;
+        if n % 4 == 0 { Reply::Text(low.into()) } else { Reply::Raw(500, "x: y", "down".into()) }
+    });
+    let options = BuildOptions { rater: Some(RaterChoice::Chat(rater.options())), ..chat(&set, "out", &server) };
+    let report = data::build(&options, |_| ()).unwrap();
+    assert_eq!((report.rejected["low_rating"], report.rejected["endpoint"]), (10, 10));
 }
 
 #[test]

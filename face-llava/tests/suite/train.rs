@@ -379,6 +379,9 @@ fn a_corrupt_record_is_set_aside_and_many_end_the_run() {
     let quarantine = std::fs::read_to_string(run.join("quarantine.jsonl")).unwrap();
     assert_eq!(quarantine.lines().count(), 1);
     assert!(quarantine.contains("corrupt"));
+    // Mended, it is listed no more.
+    self::lessons(&records(4), &run).0.unwrap();
+    assert!(!run.join("quarantine.jsonl").exists());
 
     all.push(record("second", "Neutral.", &folder.path().join("missing.png")));
     let run = folder.path().join("two");

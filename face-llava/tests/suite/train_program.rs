@@ -93,6 +93,9 @@ fn unusable_entries_are_set_aside_by_place_and_other_records_are_another_run() {
     std::fs::write(&data, serde_json::to_vec(&entries).unwrap()).unwrap();
     let said = complaint(stage("landmarks", folder.path(), "strict"));
     assert!(said.contains("2 of 6 records") && said.contains("entry 5"), "{said}");
+    let mut unclear = stage("landmarks", folder.path(), "unclear");
+    unclear.args(["--bad-budget", "nan"]);
+    assert!(complaint(unclear).contains("bad-budget"));
     let lenient = || {
         let mut command = stage("landmarks", folder.path(), "lenient");
         command.args(["--bad-budget", "0.5"]);

@@ -1,12 +1,14 @@
 //! A model behind an endpoint that speaks the chat-completions protocol with pictures.
 
+use std::path::Path;
 use std::time::Duration;
 
 use image::RgbImage;
 
+use super::cache::Store;
 use super::complete::{Prompt, unfenced};
 use super::http::{Client, quote};
-use super::{Annotator, AnnotatorFault, Priced, Rater, Request, Usage, prompts};
+use super::{Annotator, AnnotatorFault, Priced, Rater, Request, prompts};
 use crate::data::error::DataError;
 use crate::data::record::{LabelOrigin, Rating};
 
@@ -64,23 +66,31 @@ impl ChatOptions {
 /// The endpoint, ready to be asked. Writes answers and rates them.
 pub struct Chat {
     pub(super) client: Client,
-    pub(super) options: ChatOptions,
+    pub(crate) options: ChatOptions,
+    pub(super) store: Option<Store>,
 }
 
 impl Chat {
-    /// Checks the address and the key; asks nothing.
+    /// Checks the address, the key and the folder `cache` of earlier replies; asks nothing. What was asked and paid for
+    /// once is not asked again where there is such a folder.
     ///
     /// # Errors
-    /// [`AnnotatorFault::NoTls`], [`AnnotatorFault::NoKey`], [`AnnotatorFault::Refused`] for other addresses.
-    pub fn new(options: &ChatOptions) -> Result<Self, crate::Error> {
+    /// [`AnnotatorFault::NoTls`], [`AnnotatorFault::NoKey`], [`AnnotatorFault::Refused`] for other addresses,
+    /// [`AnnotatorFault::Storage`] for a folder that cannot be written.
+    pub fn new(options: &ChatOptions, cache: Option<&Path>) -> Result<Self, crate::Error> {
         let client = Client::new(options).map_err(DataError::from)?;
-        Ok(Self { client, options: options.clone() })
+        Ok(Self { client, options: options.clone(), store: cache.map(Store::open).transpose()? })
     }
 
-    /// One question with pictures; the whole text that comes back and what it took.
-    fn ask(&self, system: &str, text: &str, frames: &[RgbImage]) -> Result<(String, Usage), AnnotatorFault> {
-        let (completion, usage) = self.complete(&Prompt { system: Some(system), text, frames, seed: None })?;
-        Ok((completion.whole().map_err(|fault| fault.paid(usage))?, usage))
+    /// One question with pictures; what is found in the whole text that comes back.
+    fn ask<T>(
+        &self,
+        (system, text): (&str, String),
+        frames: &[RgbImage],
+        read: impl FnOnce(String) -> Result<T, AnnotatorFault>,
+    ) -> Result<Priced<T>, AnnotatorFault> {
+        let prompt = Prompt { system: Some(system), text: &text, frames, seed: None };
+        self.complete(&prompt)?.read(|completion| read(completion.whole()?))
     }
 
     /// Model, endpoint and settings, with the digest of what is asked.
@@ -102,10 +112,7 @@ impl Annotator for Chat {
         if request.origin == LabelOrigin::None {
             return Err(AnnotatorFault::NoLabel { task: request.task });
         }
-        let (system, text) = prompts::annotate(request);
-        let (answer, usage) = self.ask(system, &text, request.frames)?;
-        check_answer(&answer).map_err(|fault| fault.paid(usage))?;
-        Ok(Priced { value: answer, usage, paid: usage })
+        self.ask(prompts::annotate(request), request.frames, |answer| check_answer(&answer).map(|()| answer))
     }
 }
 
@@ -115,10 +122,7 @@ impl Rater for Chat {
     }
 
     fn rate(&self, request: &Request<'_>, answer: &str) -> Result<Priced<Rating>, AnnotatorFault> {
-        let (system, text) = prompts::rate(request, answer);
-        let (reply, usage) = self.ask(system, &text, request.frames)?;
-        let value = rating(&reply).map_err(|fault| fault.paid(usage))?;
-        Ok(Priced { value, usage, paid: usage })
+        self.ask(prompts::rate(request, answer), request.frames, |reply| rating(&reply))
     }
 }
 

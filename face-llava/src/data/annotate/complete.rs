@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::quote;
-use super::{AnnotatorFault, Chat, Usage};
+use super::key::Key;
+use super::{AnnotatorFault, Chat, Priced, Usage};
 
 /// What is sent, besides the endpoint's options.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +81,27 @@ impl Completion {
 }
 
 impl Chat {
-    /// One question with pictures.
-    pub(super) fn complete(&self, prompt: &Prompt<'_>) -> Result<(Completion, Usage), AnnotatorFault> {
+    /// One question with pictures, asked where its reply is not kept.
+    pub(crate) fn complete(&self, prompt: &Prompt<'_>) -> Result<Priced<Completion>, AnnotatorFault> {
+        match &self.store {
+            Some(store) => store.get(self.key(prompt), || self.post(prompt)),
+            None => self.post(prompt),
+        }
+    }
+
+    /// A name made of all that is sent.
+    fn key(&self, prompt: &Prompt<'_>) -> Key {
+        let seed = prompt.seed.map_or_else(String::new, |seed| seed.to_string());
+        let mut key = Key::new();
+        key.part(b"complete").part(self.name("below").as_bytes()).part(seed.as_bytes());
+        key.part(prompt.system.unwrap_or_default().as_bytes()).part(prompt.text.as_bytes());
+        for frame in prompt.frames {
+            key.part(&frame.width().to_le_bytes()).part(frame.as_raw());
+        }
+        key
+    }
+
+    fn post(&self, prompt: &Prompt<'_>) -> Result<Priced<Completion>, AnnotatorFault> {
         let mut parts = vec![json!({ "type": "text", "text": prompt.text })];
         for frame in prompt.frames {
             parts.push(json!({ "type": "image_url", "image_url": { "url": data_url(frame)? } }));
@@ -99,7 +119,7 @@ impl Chat {
         }
         let reply = self.client.post(&body)?;
         let usage = self.usage(&reply["usage"]);
-        Ok((Completion::read(&reply).map_err(|fault| fault.paid(usage))?, usage))
+        Priced { value: reply, usage, paid: usage }.read(|reply| Completion::read(&reply))
     }
 
     /// Tokens as the endpoint counts them; none where it does not.

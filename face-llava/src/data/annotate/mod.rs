@@ -1,8 +1,6 @@
 //! Who writes the answers, and who rates them.
 
 mod cache;
-#[cfg(feature = "eval")]
-mod cached_chat;
 mod chat;
 mod complete;
 mod http;
@@ -13,9 +11,6 @@ mod replay;
 mod usage;
 mod words;
 
-pub(crate) use cache::Cached;
-#[cfg(feature = "eval")]
-pub(crate) use cached_chat::CachedChat;
 pub use chat::{Chat, ChatOptions};
 #[cfg(feature = "eval")]
 pub(crate) use complete::{Completion, Prompt, unfenced};
@@ -123,13 +118,8 @@ pub enum AnnotatorFault {
         what: String,
     },
     /// A reply that cannot be used and has to be paid for all the same.
-    #[error("{fault}")]
-    Paid {
-        /// What is wrong with it.
-        fault: Box<AnnotatorFault>,
-        /// What it took.
-        usage: Usage,
-    },
+    #[error("{}", .0.value)]
+    Paid(Priced<Box<AnnotatorFault>>),
     /// Nothing was recorded for an item.
     #[error("no recorded answer for {id}")]
     NotRecorded {
@@ -168,7 +158,7 @@ impl AnnotatorFault {
     /// A name for the kind of fault that programs can rely on.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Paid { fault, .. } => fault.code(),
+            Self::Paid(reply) => reply.value.code(),
             Self::Endpoint { .. } => "endpoint",
             Self::Refused { .. } => "refused",
             Self::Reply { .. } => "bad_reply",
@@ -179,16 +169,6 @@ impl AnnotatorFault {
             Self::NoKey { .. } => "no_key",
             Self::Storage { .. } => "storage",
         }
-    }
-
-    /// The same fault of a reply that took so much.
-    pub(crate) fn paid(self, usage: Usage) -> Self {
-        Self::Paid { fault: Box::new(self), usage }
-    }
-
-    /// What was taken for nothing.
-    pub(crate) fn usage(&self) -> Usage {
-        if let Self::Paid { usage, .. } = self { *usage } else { Usage::default() }
     }
 
     /// Whether the same request may succeed later: such items are tried again when the build is resumed.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::AnnotatorFault;
+
 /// What a written answer or a rating took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
@@ -40,6 +42,18 @@ impl<T> Priced<T> {
     /// Something that cost nothing.
     pub fn free(value: T) -> Self {
         Self { value, usage: Usage::default(), paid: Usage::default() }
+    }
+
+    /// What is found in it, for the same price. A fault costs as much.
+    pub(crate) fn read<U>(
+        self,
+        read: impl FnOnce(T) -> Result<U, AnnotatorFault>,
+    ) -> Result<Priced<U>, AnnotatorFault> {
+        let Self { value, usage, paid } = self;
+        match read(value) {
+            Ok(value) => Ok(Priced { value, usage, paid }),
+            Err(fault) => Err(AnnotatorFault::Paid(Priced { value: Box::new(fault), usage, paid })),
+        }
     }
 }
 

@@ -9,13 +9,16 @@ use landmarks::files::write_whole;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::journal::{Journals, Outcome};
+use super::journal::{Journals, Of, Outcome};
 use super::options::BuildOptions;
 use crate::Task;
 use crate::data::annotate::{Usage, prompts};
 use crate::data::error::DataError;
 use crate::data::seed::hex;
 use crate::data::source::{Row, Source};
+
+/// Items read at once.
+const BLOCK: usize = 1024;
 
 /// What the final files are made from.
 pub(super) struct Assembly<'a> {
@@ -47,40 +50,42 @@ impl Assembly<'_> {
         let file = file.map_err(DataError::write(&lock))?;
         file.lock().map_err(DataError::write(&lock))?;
         let rows = self.source.rows.len();
-        let mut journals = Journals::read(out, self.options.shard.count, self.settings, rows, self.tasks)?;
+        let all = Of::All(self.options.shard.count);
+        let journals = Journals::read(out, all, self.settings, rows, self.tasks)?;
         let missing = journals.slots.iter().filter(|s| s.is_none()).count();
+        let items = journals.slots.len();
         if missing > 0 {
-            let items = journals.slots.len();
             return Err(DataError::Unfinished { path: out.clone(), missing, items }.into());
         }
         let mut tally = Tally::default();
         let mut inputs = Sha256::new();
-        let slots = journals.slots.clone();
         let rejected = out.join("rejected.jsonl");
         let mut rejections = Vec::new();
         let records = hashed(&out.join("records.json"), |file| {
             let mut before = "[\n";
             let mut last_row = None;
-            for (item, slot) in slots.iter().enumerate() {
-                let Some(slot) = slot else { continue };
-                let entry = journals.entry(slot).map_err(io::Error::other)?;
-                if let (Some(digest), true) = (&entry.input, last_row != Some(entry.row)) {
-                    last_row = Some(entry.row);
-                    tally.inputs += 1;
-                    inputs.update(format!("{digest}  {}\n", self.source.rows[entry.row].id));
-                }
-                tally.usage += entry.usage;
-                match &entry.outcome {
-                    Outcome::Kept(record) => {
-                        *tally.kept.entry(self.tasks[item % self.tasks.len()].name()).or_default() += 1;
-                        file.write_all(before.as_bytes())?;
-                        serde_json::to_writer(&mut *file, record)?;
-                        before = ",\n";
+            for first in (0..items).step_by(BLOCK) {
+                let block = journals.entries(first..items.min(first + BLOCK)).map_err(io::Error::other)?;
+                for (item, entry) in block {
+                    let row = &self.source.rows[entry.row];
+                    if let (Some(digest), true) = (&entry.input, last_row != Some(entry.row)) {
+                        last_row = Some(entry.row);
+                        tally.inputs += 1;
+                        inputs.update(format!("{digest}  {}\n", row.id));
                     }
-                    Outcome::Rejected(rejection) => {
-                        *tally.rejected.entry(rejection.code.clone()).or_default() += 1;
-                        serde_json::to_writer(&mut rejections, rejection)?;
-                        rejections.push(b'\n');
+                    tally.usage += entry.usage;
+                    match &entry.outcome {
+                        Outcome::Kept(record) => {
+                            *tally.kept.entry(self.tasks[item % self.tasks.len()].name()).or_default() += 1;
+                            file.write_all(before.as_bytes())?;
+                            serde_json::to_writer(&mut *file, record)?;
+                            before = ",\n";
+                        }
+                        Outcome::Rejected(rejection) => {
+                            *tally.rejected.entry(rejection.code.clone()).or_default() += 1;
+                            serde_json::to_writer(&mut rejections, rejection)?;
+                            rejections.push(b'\n');
+                        }
                     }
                 }
             }
@@ -94,7 +99,7 @@ impl Assembly<'_> {
             file.write_all(b"\n")
         })?;
         // Failures that may pass are tried again by other shards at this moment.
-        if !slots.iter().flatten().any(|slot| slot.passing) {
+        if !journals.slots.iter().flatten().any(|slot| slot.passing) {
             sweep(out);
             sweep(&out.join(super::media::FOLDER));
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::options::BuildOptions;
-use crate::data::annotate::{Annotator, Cached, Chat, ChatOptions, Offline, Rater, Replay};
+use crate::data::annotate::{Annotator, Chat, ChatOptions, Offline, Rater, Replay};
 
 /// Who writes the answers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,12 +34,12 @@ pub(super) fn open(options: &BuildOptions) -> Result<Voices, crate::Error> {
     let folder = options.cache.clone().unwrap_or_else(|| options.out.join("cache"));
     let annotator: Box<dyn Annotator> = match &options.annotator {
         AnnotatorChoice::Offline => Box::new(Offline),
-        AnnotatorChoice::Chat(chat) => Box::new(Cached::new(Chat::new(chat)?, &folder)?),
+        AnnotatorChoice::Chat(chat) => Box::new(Chat::new(chat, Some(&folder))?),
         AnnotatorChoice::Replay(path) => Box::new(Replay::open(path)?),
     };
     let rater: Option<Box<dyn Rater>> = match &options.rater {
         None => None,
-        Some(RaterChoice::Chat(chat)) => Some(Box::new(Cached::new(Chat::new(chat)?, &folder)?)),
+        Some(RaterChoice::Chat(chat)) => Some(Box::new(Chat::new(chat, Some(&folder))?)),
         Some(RaterChoice::Replay(path)) => Some(Box::new(Replay::open(path)?)),
     };
     Ok((annotator, rater))

@@ -9,7 +9,7 @@ use super::look::{Look, Seen};
 use super::media;
 use super::options::BuildOptions;
 use crate::Task;
-use crate::data::annotate::{Annotator, AnnotatorFault, Rater, Request, Usage};
+use crate::data::annotate::{Annotator, AnnotatorFault, Priced, Rater, Request, Usage};
 use crate::data::blend::Blend;
 use crate::data::error::DataError;
 use crate::data::pool::Pool;
@@ -115,6 +115,29 @@ struct Label {
     blend: Option<Blend>,
 }
 
+/// What an item's replies took when they were made, and what they took now.
+#[derive(Default)]
+struct Bill {
+    usage: Usage,
+    paid: Usage,
+}
+
+impl Bill {
+    /// A reply, its price noted.
+    fn take<T>(&mut self, reply: Result<Priced<T>, AnnotatorFault>) -> Result<T, AnnotatorFault> {
+        let mut note = |usage, paid| {
+            self.usage += usage;
+            self.paid += paid;
+        };
+        match &reply {
+            Ok(reply) => note(reply.usage, reply.paid),
+            Err(AnnotatorFault::Paid(reply)) => note(reply.usage, reply.paid),
+            Err(_) => {}
+        }
+        reply.map(|reply| reply.value)
+    }
+}
+
 impl Workshop<'_> {
     /// Looks at a row's face and does the given tasks. `done` gets each finished item and what it cost now.
     ///
@@ -145,8 +168,8 @@ impl Workshop<'_> {
         };
         let mut written = false;
         for task in tasks {
-            let (mut usage, mut paid) = (Usage::default(), Usage::default());
-            let made = self.item(row, content, &seen, *task, (&mut usage, &mut paid));
+            let mut bill = Bill::default();
+            let made = self.item(row, content, &seen, *task, &mut bill);
             let (outcome, fault) = match made {
                 Ok((record, altered)) => {
                     if let Some(frames) = &altered {
@@ -163,7 +186,8 @@ impl Workshop<'_> {
                     (Outcome::Rejected(rejected), fault)
                 }
             };
-            done(Entry { row: index, task: *task, input: Some(digest.clone()), usage, outcome }, paid, fault)?;
+            let (input, usage) = (Some(digest.clone()), bill.usage);
+            done(Entry { row: index, task: *task, input, usage, outcome }, bill.paid, fault)?;
         }
         Ok(())
     }
@@ -186,7 +210,7 @@ impl Workshop<'_> {
         content: &Row,
         seen: &Seen,
         task: Task,
-        (usage, paid): (&mut Usage, &mut Usage),
+        bill: &mut Bill,
     ) -> Result<(Record, Option<Vec<RgbImage>>), ItemFault> {
         let id = record_id(row, task);
         let label = self.label(row, content, seen, task);
@@ -208,23 +232,16 @@ impl Workshop<'_> {
             blend: label.blend.as_ref(),
             seed: self.options.seed,
         };
-        let mut count = |took: Usage, now: Usage| {
-            *usage += took;
-            *paid += now;
-        };
-        let answer = self.annotator.annotate(&request).inspect_err(|fault| count(fault.usage(), fault.usage()))?;
-        count(answer.usage, answer.paid);
+        let answer = bill.take(self.annotator.annotate(&request))?;
         let rating = match self.rater {
             None => None,
             Some(rater) => {
-                let rating = rater.rate(&request, &answer.value);
-                let rating = rating.inspect_err(|fault| count(fault.usage(), fault.usage()))?;
-                count(rating.usage, rating.paid);
-                let (scores, limit) = (rating.value.scores(), self.options.min_rating);
+                let rating = bill.take(rater.rate(&request, &answer))?;
+                let (scores, limit) = (rating.scores(), self.options.min_rating);
                 if scores.iter().any(|s| *s < limit) {
                     return Err(ItemFault::LowRating { scores, limit });
                 }
-                Some(rating.value)
+                Some(rating)
             }
         };
         let path = media::path(&row.id, altered.is_some(), seen.is_video);
@@ -232,7 +249,7 @@ impl Workshop<'_> {
             if seen.is_video { (None, Some(path)) } else { (Some(path), None) };
         let placeholder = if seen.is_video { "<video>" } else { "<image>" };
         let asked = Message { from: Speaker::Human, value: format!("{placeholder}\n{question}") };
-        let told = Message { from: Speaker::Gpt, value: answer.value };
+        let told = Message { from: Speaker::Gpt, value: answer };
         let points = seen.points.iter().map(|set| set.iter().map(|p| [p.x, p.y]).collect());
         let landmarks = Some(LandmarksField::Points(points.collect()));
         let meta = Meta {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -158,27 +159,43 @@ fn whole_lines(mut file: &File) -> std::io::Result<u64> {
     Ok(0)
 }
 
+/// Which journals' items are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Of {
+    /// One shard's.
+    Shard(Shard),
+    /// Those of so many shards.
+    All(usize),
+}
+
 /// The journals of all shards, with the place of each item's last line.
 pub(crate) struct Journals {
-    files: Vec<(PathBuf, BufReader<File>)>,
+    paths: Vec<PathBuf>,
     /// By item: row times tasks plus the task's place.
     pub slots: Vec<Option<Slot>>,
 }
 
 impl Journals {
-    /// Reads those that are there. `tasks` and `rows` say which items there are.
+    /// Reads those that are there: the settings of all, the items of those asked for. `tasks` and `rows` say which items
+    /// there are.
     pub fn read(
         out: &Path,
-        count: usize,
+        of: Of,
         settings: &BTreeMap<String, Value>,
         rows: usize,
         tasks: &[Task],
     ) -> Result<Self, DataError> {
-        let mut all = Self { files: Vec::new(), slots: vec![None; rows * tasks.len()] };
+        let count = match of {
+            Of::Shard(shard) => shard.count,
+            Of::All(count) => count,
+        };
+        let mut all = Self { paths: Vec::new(), slots: vec![None; rows * tasks.len()] };
         for index in 0..count {
-            let path = journal_path(out, Shard { index, count });
+            let shard = Shard { index, count };
+            let path = journal_path(out, shard);
+            let items = of == Of::All(count) || of == Of::Shard(shard);
             match File::open(&path) {
-                Ok(file) => all.index(path, BufReader::new(file), settings, tasks)?,
+                Ok(file) => all.index(path, BufReader::new(file), settings, items.then_some(tasks))?,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => return Err(DataError::io(&path)(e)),
             }
@@ -186,14 +203,15 @@ impl Journals {
         Ok(all)
     }
 
+    /// Compares a journal's settings and notes its items, where their tasks are given.
     fn index(
         &mut self,
         path: PathBuf,
         mut reader: BufReader<File>,
         settings: &BTreeMap<String, Value>,
-        tasks: &[Task],
+        tasks: Option<&[Task]>,
     ) -> Result<(), DataError> {
-        let journal = self.files.len();
+        let journal = self.paths.len();
         let (mut line, mut offset, mut number) = (Vec::new(), 0u64, 0u64);
         loop {
             line.clear();
@@ -210,7 +228,7 @@ impl Journals {
             if number == 1 {
                 let header: Header = serde_json::from_slice(&line).map_err(|e| fail(e.to_string()))?;
                 super::settings::compare(&path, &header.settings, settings)?;
-            } else {
+            } else if let Some(tasks) = tasks {
                 let entry: Entry = serde_json::from_slice(&line).map_err(|e| fail(e.to_string()))?;
                 let task = tasks.iter().position(|t| *t == entry.task);
                 let item = task.map(|task| entry.row * tasks.len() + task);
@@ -221,22 +239,37 @@ impl Journals {
                     Outcome::Rejected(r) => (Some(r.code), r.passing),
                 };
                 *slot = Some(Slot { journal, offset, bytes, code, passing });
+            } else {
+                break;
             }
             offset += bytes as u64;
         }
-        self.files.push((path, reader));
+        self.paths.push(path);
         Ok(())
     }
 
-    /// An item's entry.
-    pub fn entry(&mut self, slot: &Slot) -> Result<Entry, DataError> {
-        let (path, reader) = &mut self.files[slot.journal];
-        let mut line = vec![0; slot.bytes];
-        let read = reader.seek(SeekFrom::Start(slot.offset)).and_then(|_| reader.read_exact(&mut line));
-        read.map_err(DataError::io(path))?;
-        serde_json::from_slice(&line).map_err(|e| {
-            let place = Place { path: path.clone(), number: slot.offset, unit: Unit::Line };
-            DataError::Journal { place, what: e.to_string() }
-        })
+    /// The entries of some items, in their order. Opens one journal at a time, for there may be more than a process may
+    /// have open: best asked for many items at once.
+    pub fn entries(&self, items: Range<usize>) -> Result<Vec<(usize, Entry)>, DataError> {
+        let mut places: Vec<(usize, &Slot)> =
+            items.filter_map(|item| Some((item, self.slots[item].as_ref()?))).collect();
+        places.sort_unstable_by_key(|(_, slot)| (slot.journal, slot.offset));
+        let mut entries = Vec::with_capacity(places.len());
+        for places in places.chunk_by(|(_, a), (_, b)| a.journal == b.journal) {
+            let path = &self.paths[places[0].1.journal];
+            let mut file = File::open(path).map_err(DataError::io(path))?;
+            for (item, slot) in places {
+                let mut line = vec![0; slot.bytes];
+                let read = file.seek(SeekFrom::Start(slot.offset)).and_then(|_| file.read_exact(&mut line));
+                read.map_err(DataError::io(path))?;
+                let entry = serde_json::from_slice(&line).map_err(|e| {
+                    let place = Place { path: path.clone(), number: slot.offset, unit: Unit::Line };
+                    DataError::Journal { place, what: e.to_string() }
+                })?;
+                entries.push((*item, entry));
+            }
+        }
+        entries.sort_unstable_by_key(|(item, _)| *item);
+        Ok(entries)
     }
 }

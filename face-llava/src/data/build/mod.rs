@@ -32,7 +32,7 @@ use super::source::Source;
 use crate::Task;
 use assemble::Assembly;
 use item::Workshop;
-use journal::{Entry, Journal, Journals, Outcome};
+use journal::{Entry, Journal, Journals, Of, Outcome};
 use look::Look;
 
 /// Failures of an endpoint in a row that end a build: it is down, or the model's name is wrong.
@@ -63,7 +63,7 @@ pub fn build_with(
     std::fs::create_dir_all(&media).map_err(DataError::write(&media))?;
     same_shards(&options.out, options.shard)?;
     let lock = journal::lock_shard(&options.out, options.shard)?;
-    let before = plan.journals()?;
+    let before = plan.journals(Of::Shard(options.shard))?;
     let journal = Journal::open(lock, &options.out, options.shard, &plan.settings)?;
     let look = Look::new(options)?;
     let folder = options.source.parent().unwrap_or(Path::new(""));
@@ -96,7 +96,7 @@ pub fn build_with(
     }
     synced?;
     report.paid = state.paid;
-    let after = plan.journals()?;
+    let after = plan.journals(Of::All(options.shard.count))?;
     plan.count(&after, &mut report);
     if after.slots.iter().all(Option::is_some) {
         plan.assembly().write()?;
@@ -114,7 +114,7 @@ pub fn merge(options: &BuildOptions) -> Result<BuildReport, crate::Error> {
     let plan = Plan::new(options, &*annotator, rater.as_deref())?;
     plan.assembly().write()?;
     let mut report = plan.report();
-    plan.count(&plan.journals()?, &mut report);
+    plan.count(&plan.journals(Of::Shard(options.shard))?, &mut report);
     report.resumed = report.items;
     report.complete = true;
     Ok(report)
@@ -161,9 +161,8 @@ impl<'a> Plan<'a> {
         Ok(Self { options, source, tasks, pool, settings })
     }
 
-    fn journals(&self) -> Result<Journals, DataError> {
-        let (out, count) = (&self.options.out, self.options.shard.count);
-        Journals::read(out, count, &self.settings, self.source.rows.len(), &self.tasks)
+    fn journals(&self, of: Of) -> Result<Journals, DataError> {
+        Journals::read(&self.options.out, of, &self.settings, self.source.rows.len(), &self.tasks)
     }
 
     fn assembly(&self) -> Assembly<'_> {
@@ -268,6 +267,8 @@ impl<P: Fn(Progress) + Sync> Work<'_, P> {
         match (&entry.outcome, &fault) {
             (_, Some(fault)) if fault.is_passing() => state.in_a_row += 1,
             (Outcome::Kept(_), _) | (_, Some(_)) => state.in_a_row = 0,
+            // Rated too low: somebody answered.
+            _ if entry.usage != Usage::default() => state.in_a_row = 0,
             // Rejected before anybody was asked.
             _ => {}
         }

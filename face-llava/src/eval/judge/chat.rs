@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::rubric::{RUBRIC, message, rubric_sha256};
 use super::{Case, Judge, Rating, Scores};
 use crate::data::ChatOptions;
-use crate::data::annotate::{CachedChat, Priced, Prompt};
+use crate::data::annotate::{Chat, Priced, Prompt};
 use crate::eval::endpoint::chat_identity;
 use crate::eval::{Fault, PredictionFault};
 
 /// A model that is shown the media and the rubric.
 pub struct ChatJudge {
-    chat: CachedChat,
+    chat: Chat,
 }
 
 impl ChatJudge {
@@ -22,13 +22,13 @@ impl ChatJudge {
     /// # Errors
     /// A bad address, a missing key, a cache that cannot be written.
     pub fn new(options: &ChatOptions, cache: Option<&Path>) -> Result<Self, crate::Error> {
-        Ok(Self { chat: CachedChat::new(options, cache)? })
+        Ok(Self { chat: Chat::new(options, cache)? })
     }
 }
 
 impl Judge for ChatJudge {
     fn identity(&self) -> Value {
-        let mut identity = chat_identity(self.chat.options());
+        let mut identity = chat_identity(&self.chat.options);
         identity["rubric"] = json!(rubric_sha256());
         identity
     }
