@@ -48,6 +48,14 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// Decoding takes longer than the limit.
+    #[error("{}: decoding it takes longer than the limit of {seconds} s", path.display())]
+    TooSlow {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        seconds: u64,
+    },
     /// ffmpeg failed.
     #[error("{}: {program} failed: {detail}", path.display())]
     Program {

@@ -147,6 +147,13 @@ pub struct Prepared {
     pub(crate) landmarks_ms: f64,
 }
 
+impl Prepared {
+    /// Where the face is: one for a picture, one for each sampled frame of a clip.
+    pub fn faces(&self) -> &[FrameFace] {
+        &self.faces
+    }
+}
+
 /// Milliseconds since.
 pub(crate) fn ms(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1000.0
@@ -266,7 +273,10 @@ impl Media {
         };
         let track = track.ok_or_else(|| self.no_face(options.select, tracks.len()))?;
         let each = clip.frames.iter().enumerate().map(|(i, frame)| {
-            let (face, seen) = track.at(i).ok_or_else(|| self.no_face(Select::Largest, 0))?;
+            let (face, seen_in) = track.at(i).ok_or_else(|| self.no_face(Select::Largest, 0))?;
+            // Its place in one picture means nothing in one of another size.
+            let other = &clip.frames[seen_in];
+            let frame = if frame.dimensions() == other.dimensions() { frame } else { other };
             let crop = lay(frame, &face.bbox, Some(&face.points), rule)?;
             let landmarks = align.then(|| crop.landmarks(&face.points));
             let face = FrameFace {
@@ -275,7 +285,7 @@ impl Media {
                 index: Some(face.index),
                 crop: crop.square,
                 truncated: crop.truncated,
-                seen,
+                seen: seen_in == i,
                 of: counts[i],
             };
             Ok((crop, landmarks, face))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use face_encoder::TowerConfig;
+use face_encoder::video::VideoOptions;
 use frgca::Frgca;
 use landmarks::picture::read_file;
 use landmarks::weights::{LoadOptions, LoadReport, Weights};
@@ -261,6 +262,7 @@ fn tower(
         }
         None if inside => {
             let shape = TowerConfig { select_layer: config.select_layer, ..kind.published() };
+            shape.check()?;
             let embedding = weights.info(&format!("{}embeddings.class_embedding", kind.prefix()));
             if embedding.is_none_or(|info| info.shape != [shape.width]) {
                 let what = format!(
@@ -287,6 +289,11 @@ fn tower(
     if files.config.width != config.tower_width {
         let (width, expected) = (files.config.width, config.tower_width);
         let what = format!("the tower has width {width}, mm_hidden_size is {expected}");
+        return Err(Error::ModelDir { path: model.into(), what });
+    }
+    let shown = VideoOptions::default().frames;
+    if let Some(frames) = files.config.frames.filter(|frames| *frames < shown) {
+        let what = format!("the video tower takes {frames} frames, and clips are shown as {shown}");
         return Err(Error::ModelDir { path: model.into(), what });
     }
     Ok(Some(files))

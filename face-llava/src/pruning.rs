@@ -9,18 +9,27 @@ use crate::Error;
 /// The first point that is not of the jaw: brows, nose, eyes and mouth follow.
 const INNER: usize = 17;
 
-/// Keeps the `keep` patches whose centres lie nearest to a point of brows, nose, eyes or mouth, in their order, and the
-/// class token where there is one.
+/// Keeps the `keep` patches whose centres lie nearest to a point of brows, nose, eyes or mouth, in their order, the
+/// class token where there is one, and what a fusion put after the `of_tower` tokens of the tower.
 ///
 /// # Shapes
 /// - features `[N, D]`
-/// - output `[keep, D]`, one more with a class token; all where there are no more
+/// - output `[keep, D]`, one more with a class token, and those after it; all where there are no more
 ///
 /// # Errors
-/// [`Error::Fusion`] where the tokens are no grid of patches.
-pub(crate) fn prune(features: Tensor<2>, points: &UnitLandmarks, keep: usize) -> Result<Tensor<2>, Error> {
+/// [`Error::Fusion`] where the tower's tokens are no grid of patches, or not all there.
+pub(crate) fn prune(
+    features: Tensor<2>,
+    of_tower: usize,
+    points: &UnitLandmarks,
+    keep: usize,
+) -> Result<Tensor<2>, Error> {
     let tokens = features.dims()[0];
-    let rows = kept(points, PatchGrid::of(tokens)?, keep);
+    if tokens < of_tower {
+        return Err(frgca::Error::Grid { tokens }.into());
+    }
+    let mut rows = kept(points, PatchGrid::of(of_tower)?, keep);
+    rows.extend(of_tower..tokens);
     if rows.len() == tokens {
         return Ok(features);
     }
@@ -47,6 +56,7 @@ fn kept(points: &UnitLandmarks, grid: PatchGrid, keep: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, Int};
     use landmarks::UnitPoint;
 
     use super::*;
@@ -61,5 +71,14 @@ mod tests {
         assert_eq!(kept(&points, plain, 5), [5, 8, 9, 10, 13]);
         assert_eq!(kept(&points, plain, 99), (0..16).collect::<Vec<_>>());
         assert_eq!(kept(&points, PatchGrid { side: 4, class_token: true }, 1), [0, 10]);
+        // A token that a fusion put at the end is no patch, and stays.
+        let features = |tokens: i64| Tensor::<1, Int>::arange(0..tokens, &Device::flex()).float().unsqueeze_dim(1);
+        let rows = |tokens, of_tower| -> Vec<f32> {
+            prune(features(tokens), of_tower, &points, 1).unwrap().into_data().iter().collect()
+        };
+        assert_eq!(rows(16, 16), [9.0]);
+        assert_eq!(rows(17, 16), [9.0, 16.0]);
+        assert_eq!(rows(18, 17), [0.0, 10.0, 17.0]);
+        assert!(prune(features(15), 16, &points, 1).is_err());
     }
 }

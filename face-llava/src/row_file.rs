@@ -30,7 +30,7 @@ pub enum RowFault {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// A pipe or a device.
-    #[error("not a file that rows can be kept in; without --out they are printed")]
+    #[error("not a file that rows can be kept in; give the path of one")]
     NotAFile,
     /// Another process has it open.
     #[error("another process is writing it")]

@@ -136,20 +136,22 @@ impl<'a, F: Fusion> Session<'a, F> {
         let (start, device) = (Instant::now(), &self.model.device);
         let landmarks = prepared.landmarks.as_deref().map(|sets| landmark_tensor(sets, device));
         let landmarks_used = landmarks.is_some();
-        let features = if prepared.is_video {
-            let size = network.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?.config().image_size;
-            network.video_features(video_pixels(&prepared.crops, size, device), landmarks)?
+        let (features, of_tower) = if prepared.is_video {
+            let tower = network.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?.config();
+            let pixels = video_pixels(&prepared.crops, tower.image_size, device);
+            (network.video_features(pixels, landmarks)?, tower.patches() + 1)
         } else {
-            let size = network.image_tower.as_ref().ok_or(Error::NoTower { kind: "image" })?.config().image_size;
+            let tower = network.image_tower.as_ref().ok_or(Error::NoTower { kind: "image" })?.config();
             let crop = &prepared.crops[0];
             let square = if self.options.pad_to_square { pad_to_square(crop) } else { crop.clone() };
-            network.image_features(image_pixels(&square, size, device).unsqueeze(), landmarks)?
+            let pixels = image_pixels(&square, tower.image_size, device).unsqueeze();
+            (network.image_features(pixels, landmarks)?, tower.patches())
         };
         device.sync().map_err(|e| Error::Backend(e.to_string()))?;
         let blocks = features.iter_dim(0).map(|block| block.squeeze_dim(0));
         let blocks = match (self.options.visual_tokens, &prepared.landmarks) {
             (Some(keep), Some(sets)) => {
-                blocks.zip(sets).map(|(b, points)| prune(b, points, keep)).collect::<Result<_, _>>()?
+                blocks.zip(sets).map(|(b, points)| prune(b, of_tower, points, keep)).collect::<Result<_, _>>()?
             }
             (Some(keep), None) => {
                 let expected = "landmarks, which tell what to keep";
@@ -198,7 +200,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         sampling.check()?;
         let slots = self.slots(question, None)?;
         let context = self.model.network.decoder.config().context;
-        if slots.len() + sampling.max_new_tokens > context {
+        if slots.len().saturating_add(sampling.max_new_tokens) > context {
             return Err(Error::Context { prompt: slots.len(), new: sampling.max_new_tokens, context });
         }
         let answer = self.generate(&slots, &sampling, &mut on_text)?;

@@ -106,7 +106,7 @@ impl CrossAttention {
             split(self.k_proj.forward(tokens.clone())),
             split(self.v_proj.forward(tokens)),
             None,
-            bias.map(|m| m.unsqueeze_dim(1)),
+            bias.map(|m| m.cast(features.dtype()).unsqueeze_dim(1)),
             AttentionModuleOptions::default(),
         );
         let mut branch = attended.swap_dims(1, 2).reshape([b, n, d]);

@@ -1,6 +1,6 @@
 //! The region-patch proximity mask: how far each patch lies from each region.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
 use landmarks::Region;
 
 use crate::Error;
@@ -41,8 +41,10 @@ impl PatchGrid {
         Tensor::from_data(TensorData::new(values, [1, self.side * self.side, 1, 2]), device)
     }
 
-    /// Distances `[B, N, R]` from patch centres to region centroids; zero for a class token.
+    /// Distances `[B, N, R]` from patch centres to region centroids; zero for a class token. In full precision, whatever
+    /// the landmarks are in.
     fn distances(self, landmarks: Tensor<3>, swapped: bool) -> Tensor<3> {
+        let landmarks = landmarks.cast(FloatDType::F32);
         let device = landmarks.device();
         let [b, ..] = landmarks.dims();
         let centroids = Region::ALL.iter().map(|region| {

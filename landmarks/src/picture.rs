@@ -200,10 +200,26 @@ fn is_tiff_block(chunk: &[u8]) -> bool {
     chunk.starts_with(b"II*\0") || chunk.starts_with(b"MM\0*")
 }
 
-/// The entropy-coded data must be followed by an end marker: decoders fill what is missing with grey otherwise.
+/// The entropy-coded data must be followed by an end marker: decoders fill what is missing with grey otherwise. What
+/// comes after it, such as the clip of a motion photo, is not the picture's.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|w| w == [0xff, marker]);
-    matches!((last(0xda), last(0xd9)), (Some(scan), Some(end)) if end > scan)
+    let (mut at, mut scanned) = (2, false);
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == 0xff)) {
+        at += found + 1;
+        match bytes.get(at) {
+            // A stuffed byte of the scan, a restart, padding: none of them begins a segment.
+            Some(0x00 | 0x01 | 0xd0..=0xd7) => at += 1,
+            Some(0xff) => {}
+            Some(0xd9) => return scanned,
+            Some(marker) => {
+                scanned |= *marker == 0xda;
+                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { return false };
+                at += 1 + usize::from(u16::from_be_bytes([high, low]));
+            }
+            None => return false,
+        }
+    }
+    false
 }
 
 /// Whether the first directory of a TIFF points to another one; none where the file ends before that.

@@ -27,10 +27,10 @@ pub struct Track {
 }
 
 impl Track {
-    /// The face in a frame; in a gap the one seen last before it, marked by `false`.
-    pub fn at(&self, frame: usize) -> Option<(&Face, bool)> {
+    /// The face in a frame; in a gap the one seen last before it. With the frame that it was seen in.
+    pub fn at(&self, frame: usize) -> Option<(&Face, usize)> {
         let seen = self.faces.iter().rev().find(|(f, _)| *f <= frame).or_else(|| self.faces.first())?;
-        Some((&seen.1, seen.0 == frame))
+        Some((&seen.1, seen.0))
     }
 
     /// Sum of the box areas: large and long tracks first.
@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(tracker.push(2, &[face(102.0), face(2.0)]), [1, 0]);
         assert_eq!(tracker.push(9, &[face(2.0)]), [2]);
         let tracks = tracker.into_tracks();
-        let (carried, seen) = tracks[0].at(1).unwrap();
-        assert_eq!((carried.bbox.x, seen), (0.0, false));
+        let (carried, seen_in) = tracks[0].at(1).unwrap();
+        assert_eq!((carried.bbox.x, seen_in), (0.0, 0));
         assert!(tracks[1].weight() > tracks[0].weight());
     }
 }

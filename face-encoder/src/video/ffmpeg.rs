@@ -3,17 +3,29 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use serde::Deserialize;
 
-use super::{Clip, ClipWarning, Picker, VideoOptions, limit, repeated};
+use super::{Clip, ClipWarning, Picker, VideoOptions, animation, limit, repeated};
 use crate::Error;
 
 /// Share of the frames that may be missing.
 const MAX_MISSING: f64 = 0.3;
+
+/// How Matroska, Ogg, Flash, MPEG (program and elementary streams) and Windows Media begin.
+const KNOWN: [&[u8]; 6] = [
+    b"\x1a\x45\xdf\xa3",
+    b"OggS",
+    b"FLV\x01",
+    b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+];
 
 /// Whether a file is no supported picture, or an animated one.
 pub(super) fn looks_like_video(path: &Path) -> Result<bool, Error> {
@@ -23,23 +35,38 @@ pub(super) fn looks_like_video(path: &Path) -> Result<bool, Error> {
         .map_err(|source| Error::Io { path: path.into(), source })?;
     let has = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
     let container = head.get(4..8) == Some(b"ftyp") && !has(b"avif") && !has(b"heic") && !has(b"mif1");
-    let known: [&[u8]; 4] = [b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"\x00\x00\x01\xba"];
+    // QuickTime before it had types, transport streams in packets of 188 bytes, with and without four more.
+    let atoms: [&[u8]; 5] = [b"moov", b"mdat", b"wide", b"skip", b"pnot"];
+    let quicktime = head.get(4..8).is_some_and(|atom| atoms.contains(&atom));
+    let packets = |first: usize, length: usize| (0..4).all(|i| head.get(first + i * length) == Some(&0x47));
+    let transport = packets(0, 188) || packets(4, 192);
     let avi = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ");
-    let animated = head.starts_with(b"GIF8") || has(b"acTL") || (head.starts_with(b"RIFF") && has(b"ANIM"));
-    Ok(container || avi || animated || known.iter().any(|magic| head.starts_with(magic)))
+    let animated = has(b"acTL") || (head.starts_with(b"RIFF") && has(b"ANIM"));
+    if head.starts_with(b"GIF8") {
+        return animation::gif_moves(path);
+    }
+    let known = KNOWN.iter().any(|magic| head.starts_with(magic));
+    Ok(container || quicktime || transport || avi || animated || known)
 }
 
 #[derive(Deserialize)]
 struct Probe {
     #[serde(default)]
     streams: Vec<Stream>,
+    #[serde(default)]
+    packets: Vec<Packet>,
+}
+
+#[derive(Deserialize)]
+struct Packet {
+    #[serde(default)]
+    flags: String,
 }
 
 #[derive(Deserialize)]
 struct Stream {
     width: u32,
     height: u32,
-    nb_read_packets: Option<String>,
     #[serde(default)]
     avg_frame_rate: String,
     #[serde(default)]
@@ -53,8 +80,7 @@ struct SideData {
 
 pub(super) fn open(path: &Path, options: &VideoOptions) -> Result<Clip, Error> {
     let deadline = Instant::now() + Duration::from_secs(options.max_seconds);
-    let stream = probe(path, deadline)?;
-    let expected = stream.nb_read_packets.as_deref().and_then(|n| n.parse().ok()).unwrap_or(0_usize);
+    let (stream, expected) = probe(path, options, deadline)?;
     let none = |detail: &str| Error::NoFrames { path: path.into(), detail: detail.into() };
     if expected == 0 {
         return Err(none("the video stream is empty"));
@@ -91,20 +117,27 @@ fn rate(text: &str) -> Option<f64> {
     (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
-fn probe(path: &Path, deadline: Instant) -> Result<Stream, Error> {
+/// The video stream, cover pictures aside, and how many frames it should give.
+fn probe(path: &Path, options: &VideoOptions, deadline: Instant) -> Result<(Stream, usize), Error> {
+    let most = options.max_frames.saturating_add(1);
     let mut command = Command::new("ffprobe");
     command
-        .args(["-v", "error", "-protocol_whitelist", "file", "-select_streams", "v:0", "-count_packets", "-of", "json"])
-        .args(["-show_entries", "stream=width,height,nb_read_packets,avg_frame_rate:stream_side_data=rotation"])
+        .args(["-v", "error", "-protocol_whitelist", "file", "-select_streams", "V:0", "-of", "json"])
+        .args(["-show_entries", "packet=flags:stream=width,height,avg_frame_rate:stream_side_data=rotation"])
+        .args(["-read_intervals", &format!("%+#{most}")])
         .arg("-i")
         .arg(input(path));
-    let mut child = Running::start(&mut command, "ffprobe", deadline, path)?;
+    let mut child = Running::start(&mut command, "ffprobe", options, deadline, path)?;
     let mut text = String::new();
-    child.stdout().take(1 << 20).read_to_string(&mut text).map_err(|source| Error::Io { path: path.into(), source })?;
+    // A packet takes some sixty bytes.
+    let limit = (1 << 20) + 256 * most as u64;
+    child.stdout().take(limit).read_to_string(&mut text).map_err(|source| Error::Io { path: path.into(), source })?;
     child.finish()?;
-    let probe: Probe = serde_json::from_str(&text).unwrap_or(Probe { streams: Vec::new() });
+    let probe = serde_json::from_str(&text).unwrap_or(Probe { streams: Vec::new(), packets: Vec::new() });
+    // What was cut off at the beginning without decoding anew is still there and never shown.
+    let shown = probe.packets.iter().filter(|packet| !packet.flags.contains('D')).count();
     let none = || Error::NoFrames { path: path.into(), detail: "there is no video stream".into() };
-    probe.streams.into_iter().next().ok_or_else(none)
+    Ok((probe.streams.into_iter().next().ok_or_else(none)?, shown))
 }
 
 fn decode(
@@ -117,12 +150,11 @@ fn decode(
     let mut command = Command::new("ffmpeg");
     // A change of resolution in mid-stream is scaled to the first one, so every frame has the same length.
     command
-        .args(["-v", "error", "-nostdin", "-timelimit", &options.max_seconds.to_string()])
-        .args(["-protocol_whitelist", "file,pipe", "-i"])
+        .args(["-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe", "-i"])
         .arg(input(path))
-        .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &format!("scale={width}:{height}:flags=bicubic")])
+        .args(["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", &format!("scale={width}:{height}:flags=bicubic")])
         .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]);
-    let mut child = Running::start(&mut command, "ffmpeg", deadline, path)?;
+    let mut child = Running::start(&mut command, "ffmpeg", options, deadline, path)?;
     let mut frame = vec![0; width as usize * height as usize * 3];
     while picker.seen < options.max_frames {
         match child.stdout().read_exact(&mut frame) {
@@ -130,8 +162,9 @@ fn decode(
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => break,
             Err(source) => return Err(Error::Io { path: path.into(), source }),
         }
-        child.check_time()?;
     }
+    // Else the end may be that of the time.
+    child.check_time()?;
     // Damaged frames make ffmpeg complain; how many came through decides.
     if picker.seen == 0 {
         child.finish()?;
@@ -148,16 +181,25 @@ fn input(path: &Path) -> std::ffi::OsString {
 
 /// A child process that never outlives its deadline or its owner.
 struct Running<'a> {
-    child: Child,
-    stdout: std::process::ChildStdout,
+    child: Arc<Mutex<Child>>,
+    stdout: ChildStdout,
     messages: File,
     program: &'static str,
+    options: &'a VideoOptions,
     deadline: Instant,
     path: &'a Path,
+    /// Dropped with the rest, it tells the watching thread that there is nothing left to watch.
+    _owned: Sender<()>,
 }
 
 impl<'a> Running<'a> {
-    fn start(command: &mut Command, program: &'static str, deadline: Instant, path: &'a Path) -> Result<Self, Error> {
+    fn start(
+        command: &mut Command,
+        program: &'static str,
+        options: &'a VideoOptions,
+        deadline: Instant,
+        path: &'a Path,
+    ) -> Result<Self, Error> {
         let io = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => Error::MissingProgram { program },
             _ => Error::Io { path: path.into(), source },
@@ -167,10 +209,20 @@ impl<'a> Running<'a> {
         let said = messages.try_clone().map_err(io)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn().map_err(io)?;
         let stdout = child.stdout.take().ok_or_else(|| io(ErrorKind::BrokenPipe.into()))?;
-        Ok(Self { child, stdout, messages, program, deadline, path })
+        let child = Arc::new(Mutex::new(child));
+        let (owned, ended) = mpsc::channel();
+        let watched = child.clone();
+        std::thread::spawn(move || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                // Whoever reads from it finds the end.
+                kill(&watched);
+            }
+        });
+        Ok(Self { child, stdout, messages, program, options, deadline, path, _owned: owned })
     }
 
-    fn stdout(&mut self) -> &mut std::process::ChildStdout {
+    fn stdout(&mut self) -> &mut ChildStdout {
         &mut self.stdout
     }
 
@@ -178,17 +230,22 @@ impl<'a> Running<'a> {
         if Instant::now() < self.deadline {
             return Ok(());
         }
-        Err(Error::Program {
-            path: self.path.into(),
-            program: self.program,
-            detail: "it took longer than the limit".into(),
-        })
+        Err(Error::TooSlow { path: self.path.into(), seconds: self.options.max_seconds })
     }
 
     /// Waits for the end; a failure carries the last line that the program wrote.
     fn finish(&mut self) -> Result<(), Error> {
         let io = |source| Error::Io { path: self.path.into(), source };
-        if self.child.wait().map_err(io)?.success() {
+        // It has closed its output and is about to end; if not, the deadline ends it.
+        let status = loop {
+            let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
+            if let Some(status) = ended.map_err(io)? {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        self.check_time()?;
+        if status.success() {
             return Ok(());
         }
         let mut text = Vec::new();
@@ -202,8 +259,13 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        kill(&self.child);
         // Already gone is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }
+}
+
+fn kill(child: &Mutex<Child>) {
+    // Already gone is fine.
+    let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
 }

@@ -123,6 +123,69 @@ fn containers_are_read_through_ffmpeg() {
 }
 
 #[test]
+fn other_containers_are_known_and_single_pictures_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for (extra, name) in [
+        (["-c:v", "wmv2", "-q:v", "2"].as_slice(), "a.wmv"),
+        (["-c:v", "mpeg2video", "-q:v", "2", "-r", "25"].as_slice(), "a.ts"),
+        (["-c:v", "mpeg2video", "-q:v", "2", "-r", "25", "-f", "mpeg2video"].as_slice(), "a.m2v"),
+        (["-c:v", "mjpeg", "-q:v", "2"].as_slice(), "a.mov"),
+    ] {
+        let path = container(&folder, extra, name);
+        assert!(is_clip(&path).unwrap(), "{name}");
+        assert!(open(&path).unwrap().total >= 20, "{name}");
+    }
+    assert!(!is_clip(&gif(&folder, 1)).unwrap());
+    assert!(is_clip(&gif(&folder, 2)).unwrap());
+}
+
+/// Frames before the cut are in the file, for those after it lean on them, and never shown.
+#[test]
+fn clips_cut_without_decoding_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = container(&folder, &["-c:v", "mpeg4", "-q:v", "2", "-g", "20"], "whole.mp4");
+    let cut = folder.path().join("cut.mp4");
+    ffmpeg(&["-ss", "1.2", "-i", whole.to_str().unwrap(), "-c", "copy"], &cut);
+    let clip = open(&cut).unwrap();
+    assert!((7..=9).contains(&clip.total) && numbers(&clip.frames)[0] >= 11, "{} {:?}", clip.total, clip.indices);
+}
+
+#[test]
+fn a_cover_is_no_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cover, song) = (folder.path().join("cover.png"), folder.path().join("song.m4a"));
+    RgbImage::from_pixel(64, 48, Rgb([90; 3])).save(&cover).unwrap();
+    let inputs = ["-f", "lavfi", "-i", "sine=duration=1", "-i", cover.to_str().unwrap(), "-map", "0", "-map", "1"];
+    ffmpeg(&[inputs.as_slice(), &["-c:a", "aac", "-c:v", "png", "-disposition:v", "attached_pic"]].concat(), &song);
+    assert!(matches!(open(&song), Err(Error::NoFrames { .. })));
+}
+
+#[test]
+fn nothing_takes_longer_than_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = VideoOptions { max_seconds: 0, ..Default::default() };
+    for path in [gif(&folder, 20), container(&folder, &["-c:v", "mpeg4"], "a.mp4")] {
+        assert!(matches!(open_clip(&path, &none), Err(Error::TooSlow { seconds: 0, .. })));
+    }
+    // A program that never says anything is not waited for.
+    let silent = folder.path().join("pipe.mp4");
+    assert!(Command::new("mkfifo").arg(&silent).status().is_ok_and(|s| s.success()));
+    assert!(open(&silent).is_err());
+}
+
+/// A header that claims more than the limits, before room is made for it.
+#[test]
+fn animations_of_any_size_are_refused_by_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = gif(&folder, 2);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[6..10].copy_from_slice(&[0xff; 4]);
+    std::fs::write(&path, bytes).unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, Error::Picture(landmarks::Error::PictureSize { width: 65_535, .. })), "{error}");
+}
+
+#[test]
 fn rotation_is_honoured() {
     let folder = tempfile::tempdir().unwrap();
     let plain = container(&folder, &["-c:v", "mpeg4", "-q:v", "2"], "plain.mp4");

@@ -1,4 +1,4 @@
-//! What tokens cost.
+//! What tokens cost, and how fast they may be asked for.
 
 use std::str::FromStr;
 
@@ -21,6 +21,12 @@ impl FromStr for Prices {
     }
 }
 
+/// Reads a rate, as of requests a minute.
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "expected a number above 0".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +37,10 @@ mod tests {
         for bad in ["", "1", "1,", "1,2,3", "-1,2", "1,nan", "1;2"] {
             assert!(bad.parse::<Prices>().is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn rates_are_above_zero() {
+        assert_eq!(parse_rate("0.5"), Ok(0.5));
+        assert!(["0", "-1", "nan", "inf", ""].into_iter().all(|bad| parse_rate(bad).is_err()));
     }
 }

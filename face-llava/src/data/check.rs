@@ -95,6 +95,10 @@ impl Checker<'_> {
             Media::open(&full).map(|m| m.frames().len()).map_err(|e| e.to_string())
         });
         match opened {
+            Ok(frames) if *frames > 1 && record.image.is_some() => {
+                problems.push(("bad_media", format!("{}: {frames} frames; name it as a video", path.display())));
+                None
+            }
             Ok(frames) => Some(*frames),
             Err(why) => {
                 problems.push(("bad_media", format!("{}: {why}", path.display())));

@@ -67,17 +67,27 @@ pub fn split(records: &Path, out: &Path, fractions: &Fractions, seed: u64) -> Re
     }
     std::fs::create_dir_all(out).map_err(DataError::write(out))?;
     let way = way(out, file.parent().unwrap_or(Path::new("")))?;
+    let report_file = out.join("split.json");
+    let part_file = |split: Split| out.join(format!("{}.json", split.name()));
+    // Parts of two splits may share persons: none of an earlier one stays beside the new ones, whatever happens now.
+    for old in [&report_file].into_iter().chain(&Split::ALL.map(part_file)) {
+        match std::fs::remove_file(old) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DataError::write(old)(source).into());
+            }
+            _ => {}
+        }
+    }
     for split in Split::ALL {
         let moved = parts[split as usize].iter().map(|record| moved(record, &way));
-        write_records(&out.join(format!("{}.json", split.name())), moved)?;
+        write_records(&part_file(split), moved)?;
     }
     let part =
         |split: Split| Part { split, records: parts[split as usize].len(), persons: persons[split as usize].len() };
     let report = SplitReport { records: sha256, seed, fractions: *fractions, parts: Split::ALL.map(part).into() };
-    let path = out.join("split.json");
-    let mut json = serde_json::to_vec_pretty(&report).map_err(|e| DataError::write(&path)(e.into()))?;
+    let mut json = serde_json::to_vec_pretty(&report).map_err(|e| DataError::write(&report_file)(e.into()))?;
     json.push(b'\n');
-    landmarks::files::write_bytes(&path, &json)?;
+    landmarks::files::write_bytes(&report_file, &json)?;
     Ok(report)
 }
 

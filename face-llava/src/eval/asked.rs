@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::predict::{MAX_FILE, line};
 use super::{EvalError, Parsed, Prediction, Predictions, Protocol, Score, Scorer, benchmark, score};
 use crate::data::Shard;
-use crate::{RowFile, Task};
+use crate::{RowFault, RowFile, Task};
 
 /// What predictions are about, as their settings say.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -86,10 +86,9 @@ fn refuse(path: &Path, what: String) -> EvalError {
 /// [`EvalError::File`] for missing settings and for files that are not finished, [`EvalError::Line`] for lines that are
 /// no predictions.
 pub fn read_predictions(path: &Path) -> Result<Predictions, EvalError> {
-    let settings = RowFile::settings(path).map_err(|_| {
-        let what =
-            if path.exists() { "its settings do not lie beside it in FILE.settings.json" } else { "no such file" };
-        refuse(path, what.into())
+    let settings = RowFile::settings(path).map_err(|fault| {
+        let what = if path.exists() { fault.to_string() } else { "no such file".into() };
+        refuse(path, what)
     })?;
     let asked = Asked::of(&settings, path)?;
     let bytes = read_file(path, MAX_FILE).map_err(|e| refuse(path, e.to_string()))?;
@@ -163,18 +162,15 @@ impl Run<'_> {
     }
 }
 
-/// Writes predictions as a run would have.
+/// Writes predictions as a run would have. With `overwrite` whatever is there goes.
 ///
 /// # Errors
-/// [`EvalError::File`] where the disk refuses.
-pub fn write_predictions(predictions: &Predictions, out: &Path) -> Result<(), EvalError> {
-    let mut text = String::new();
-    for row in &predictions.rows {
-        text += &line(row, out)?;
-        text.push('\n');
-    }
-    let settings = format!("{:#}\n", predictions.settings);
-    landmarks::files::write_bytes(&RowFile::settings_path(out), settings.as_bytes())
-        .and_then(|()| landmarks::files::write_bytes(out, text.as_bytes()))
-        .map_err(|e| refuse(out, e.to_string()))
+/// [`EvalError::File`] for a file with rows that were made with other settings, for one that another process writes, and
+/// where the disk refuses.
+pub fn write_predictions(predictions: &Predictions, out: &Path, overwrite: bool) -> Result<(), EvalError> {
+    let fail = |fault: RowFault| refuse(out, fault.to_string());
+    let mut file =
+        RowFile::open(out, &predictions.settings, overwrite, |_: serde::de::IgnoredAny, _| ()).map_err(fail)?;
+    file.cut(0).map_err(fail)?;
+    predictions.rows.iter().try_for_each(|row| file.write(&line(row, out)?).map_err(fail))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Device, FloatDType, Tensor, activation};
 use landmarks::{UnitLandmarks, UnitPoint};
@@ -294,9 +294,12 @@ impl Instruction {
         }
     }
 
+    fn bad(&self) -> MutexGuard<'_, Quarantine> {
+        self.bad.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refuse(&self, example: usize, why: &str) -> Result<(), Error> {
-        let mut bad = self.bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(bad.add(self.entries[example], &self.examples[example].id, why)?)
+        self.bad().add(self.entries[example], &self.examples[example].id, why)
     }
 }
 
@@ -308,6 +311,10 @@ impl Objective for Instruction {
         let weights = self.weights.as_ref().map(|(weights, draws)| (weights.as_slice(), *draws));
         let order = order(self.examples.len(), weights, seed, epoch);
         batches(&order, micro_batch, seed, epoch, |i| (self.kind(i), self.examples[i].tokens.len()))
+    }
+
+    fn begin(&self) -> Result<(), Error> {
+        self.bad().begin()
     }
 
     fn loss(&self, network: &Network, items: &[usize], at: Position, on: &Device) -> Result<Option<Loss>, Error> {

@@ -77,7 +77,7 @@ struct AdapterFile {
 /// Puts fresh additions onto the decoder, the same from the same seed; they add nothing until they are trained.
 ///
 /// # Errors
-/// As [`LoraConfig::check`].
+/// As [`LoraConfig::check`]; [`TrainError::Setting`] for layers in few bits.
 pub fn adapt(decoder: Llama, config: &LoraConfig, seed: u64) -> Result<Llama, Error> {
     Ok(initialise_some(with_additions(decoder, config)?, 1, seed, |path| path.contains(".lora.")))
 }
@@ -86,6 +86,10 @@ fn with_additions(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Erro
     config.check()?;
     for (path, linear) in decoder.linears_mut() {
         if config.targets.iter().any(|target| path.ends_with(target.as_str())) {
+            if linear.quantized.is_some() {
+                let (value, expected) = (format!("{path} in few bits"), "layers in full precision");
+                return Err(TrainError::Setting { name: "targets", value, expected }.into());
+            }
             linear.add_low_rank(config.rank, config.alpha / config.rank as f64);
         }
     }
@@ -133,11 +137,16 @@ pub fn save_adapter(decoder: &Llama, config: &LoraConfig, base: &ModelDir, folde
 /// Puts an adapter onto the decoder of the model it belongs to.
 ///
 /// # Errors
-/// [`TrainError::OtherBase`]; [`Error::Config`] and [`Error::Landmarks`] for files that are no adapter.
+/// [`TrainError::OtherBase`]; [`TrainError::Setting`] for layers in few bits; [`Error::Config`] for another decoder; that and [`Error::Landmarks`] for files that are no adapter.
 pub fn load_adapter(decoder: Llama, base: &ModelDir, folder: &Path) -> Result<Llama, Error> {
     let bytes = read_file(&folder.join(CONFIG), MAX_CONFIG)?;
     let file: AdapterFile =
         serde_json::from_slice(&bytes).map_err(|e| Error::Config(format!("{CONFIG} of the adapter: {e}")))?;
+    if base.decoder.is_some() {
+        return Err(Error::Config(format!(
+            "{CONFIG}: an adapter goes with the decoder in its model's folder, not with another"
+        )));
+    }
     let found = digest_of(base.weights())?;
     if file.base_weights_sha256 != found {
         return Err(TrainError::OtherBase { expected: file.base_weights_sha256, found }.into());

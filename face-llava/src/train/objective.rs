@@ -32,6 +32,14 @@ pub trait Objective: Sync {
     /// The micro-batches of an epoch, as indices of items.
     fn batches(&self, epoch: usize) -> Vec<Vec<usize>>;
 
+    /// The run's folder is this process's own now.
+    ///
+    /// # Errors
+    /// Whatever must end the run.
+    fn begin(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The summed loss of some items; items that cannot be used are left out and told to the objective's own log. None
     /// where nothing is left. Several devices may ask at once, each for the model that lies on it; `on` is that device and
     /// records gradients.

@@ -73,6 +73,7 @@ pub fn train<O: Objective>(
         return Err(TrainError::Setting { name: "devices", value: "none".into(), expected: "at least one" }.into());
     };
     let _lock = begin(run)?;
+    objective.begin()?;
     let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
     let mut model = prepare(model, first, trained);
     let mut optimizer = optimizer(settings);

@@ -190,6 +190,13 @@ fn splits_have_no_person_in_common() {
     assert_eq!(count, 300);
     let share = report.parts[0].persons as f64 / 100.0;
     assert!((share - 0.6).abs() < 0.15, "{share}");
+    // What cannot be written whole leaves no part of the split before.
+    let parts = set.path("parts");
+    std::fs::remove_file(parts.join("test.json")).unwrap();
+    std::fs::create_dir_all(parts.join("test.json/in the way")).unwrap();
+    assert!(data::split(&set.path("records.json"), &parts, &fractions, 6).is_err());
+    assert!(["train.json", "val.json", "split.json"].iter().all(|name| !parts.join(name).exists()));
+    std::fs::remove_dir_all(parts).unwrap();
     // A part of no size may be empty.
     let all_for_training = Fractions { train: 1.0, val: 0.0, test: 0.0 };
     assert!(data::split(&set.path("records.json"), &set.path("parts"), &all_for_training, 5).is_ok());
@@ -244,6 +251,12 @@ fn checks_name_each_bad_record() {
     assert_eq!(code(&|r| r.image = None), ["no_media"]);
     assert_eq!(code(&|r| r.image = Some("media/none.png".into())), ["bad_media"]);
     assert_eq!(code(&|r| r.image = Some("manifest.json".into())), ["bad_media"]);
+    // Two frames are no picture.
+    std::fs::create_dir(set.path("out/clip")).unwrap();
+    for name in ["0.png", "1.png"] {
+        std::fs::copy(set.path("00.png"), set.path("out/clip").join(name)).unwrap();
+    }
+    assert_eq!(code(&|r| r.image = Some("clip".into())), ["bad_media"]);
     assert_eq!(code(&|r| r.conversations.truncate(1)), ["turns"]);
     assert_eq!(code(&|r| r.conversations.swap(0, 1)), ["turns", "placeholders"]);
     assert_eq!(code(&|r| r.conversations[1].value = "<image>".into()), ["placeholders"]);

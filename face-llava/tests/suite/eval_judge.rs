@@ -196,7 +196,7 @@ fn what_is_no_rating_is_counted_as_missing_and_never_as_a_number() {
     let missing = [("bad_rating", 6), ("bad_reply", 6), ("media", 1), ("no_answer", 2), ("refused", 2)];
     assert_eq!(task.missing, missing.map(|(code, n)| (code.to_owned(), n)).into());
     // Each once: what cannot be used is not asked for again, and paid for where there was a reply.
-    assert_eq!((server.asked(), report.usage.requests), (16, 11));
+    assert_eq!((server.asked(), report.usage.requests), (16, 12));
     let lines = bench.lines("out.jsonl");
     assert_eq!(lines.len(), 19);
     let said = |at: usize| lines[at]["ratings"][0]["missing"]["message"].as_str().unwrap().to_owned();

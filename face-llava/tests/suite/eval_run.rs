@@ -289,6 +289,17 @@ fn shards_laid_together_are_the_whole() {
     let both = [bench.text("whole"), bench.text("whole")];
     assert!(bad(&["merge", &both[0], &both[1], "--out", &bench.text("x")]).contains("several runs"));
     assert_eq!(read_all(&both).unwrap().len(), 2);
+    // Rows of another run are not written over unless it is said.
+    let merge = [["merge"].as_slice(), &mixed, &["--out", &both[0]]].concat();
+    let settings = String::from_utf8(bench.read("whole.settings.json")).unwrap();
+    let other = settings.replace("\"question\": \"", "\"question\": \"So: ");
+    std::fs::write(bench.path("whole.settings.json"), other).unwrap();
+    let refused = bad(&merge);
+    assert!(refused.contains("question: ") && refused.contains("--overwrite"), "{refused}");
+    good(&[merge.as_slice(), &["--overwrite"]].concat());
+    assert!(
+        ["", ".settings.json"].iter().all(|e| bench.read(&format!("merged{e}")) == bench.read(&format!("whole{e}")))
+    );
 }
 
 #[test]
@@ -349,7 +360,7 @@ fn foreign_words_stay_words() {
     predictions.rows[1].id = markup.into();
     predictions.settings["question"] = markup.into();
     predictions.settings["answerer"]["model"]["name"] = markup.into();
-    write_predictions(&predictions, &bench.path("marked")).unwrap();
+    write_predictions(&predictions, &bench.path("marked"), false).unwrap();
     let (rows, scores, out) = (bench.text("marked"), bench.text("scores"), bench.text("report"));
     good(&["score", &rows, "--out", &scores]);
     good(&["report", &scores, "--predictions", &rows, "--out", &out]);

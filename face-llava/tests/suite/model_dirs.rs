@@ -215,3 +215,21 @@ fn a_named_tower_that_is_nowhere_is_asked_for() {
     std::fs::copy(config, folder.path().join("LanguageBind_Image/config.json")).unwrap();
     assert!(ModelDir::open(folder.path()).unwrap_err().to_string().contains("LanguageBind_Video_merge"));
 }
+
+#[test]
+fn a_video_tower_of_fewer_frames_than_are_shown_is_refused() {
+    let (folder, tower) = (copy("checkpoint"), tempfile::tempdir().unwrap());
+    let config = std::fs::read_to_string(encoder_fixture("LanguageBind_Video_merge/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["vision_config"]["num_frames"] = 4.into();
+    std::fs::write(tower.path().join("config.json"), config.to_string()).unwrap();
+    for entry in std::fs::read_dir(encoder_fixture("LanguageBind_Video_merge")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "config.json" {
+            std::fs::copy(entry.path(), tower.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let folders = face_llava::TowerFolders { video: Some(tower.path().into()), ..towers() };
+    let error = ModelDir::open_with(folder.path(), &folders).unwrap_err().to_string();
+    assert!(error.contains("takes 4 frames"), "{error}");
+}

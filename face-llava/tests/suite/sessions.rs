@@ -207,6 +207,20 @@ fn a_clip_is_tracked_and_gaps_are_told() {
     assert!(found.landmarks_used && found.prompt_tokens > 8 * 257);
 }
 
+/// Pictures of a folder may differ in size: the place of a face in one means nothing in another.
+#[test]
+fn a_gap_in_a_folder_of_different_sizes_is_bridged() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), model());
+    let face = landmarks::open(astronaut()).unwrap().rgb;
+    face.save(folder.path().join("0.png")).unwrap();
+    RgbImage::from_pixel(120, 120, Rgb([60, 60, 60])).save(folder.path().join("1.png")).unwrap();
+    let options = SessionOptions { faces: FaceOptions::default(), ..options(2) };
+    let found = answer(&model, options, &Media::open(folder.path()).unwrap(), "What emotion is shown?");
+    let seen: Vec<bool> = found.face.iter().map(|f| f.seen).collect();
+    assert!(seen.contains(&true) && seen.contains(&false), "{seen:?}");
+    assert!(found.face.iter().all(|f| f.crop == found.face[0].crop));
+}
+
 fn small() -> LlamaConfig {
     LlamaConfig {
         vocab: 50,

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
 use frgca::{CrossAttentionConfig, Error, Frgca, FrgcaConfig, Fusion, Variant, masked_bias, paper_bias};
 use landmarks::weights::{Key, LoadOptions, Weights, load};
 
@@ -84,6 +85,31 @@ fn paper_matches_on_images_and_videos() {
             landmarks,
         );
         assert_close(out.unwrap(), tensor(&fixture, "output", [tokens, 32]));
+    }
+}
+
+/// The mask is computed in full precision, whatever the features are in.
+#[test]
+fn masks_work_in_half_precision() {
+    for (variant, tokens) in [(Variant::Masked, 257), (Variant::Paper, 256)] {
+        let half = |t: Tensor<3>| t.cast(FloatDType::BF16);
+        let module = CrossAttentionConfig::new(32, variant).init(&device());
+        let inputs = [random([2, tokens, 32]), random([2, 9, 32]), random([2, 68, 2])];
+        let [features, regions, landmarks] = inputs.clone();
+        let full = module.forward(features, regions, landmarks).unwrap();
+        let module = module.map(&mut Half);
+        let [features, regions, landmarks] = inputs.map(half);
+        let out = module.forward(features, regions, landmarks).unwrap().cast(FloatDType::F32);
+        let off = (out - full).abs().max().into_scalar::<f32>();
+        assert!(off < 0.1, "{variant:?}: {off}");
+    }
+}
+
+struct Half;
+
+impl ModuleMapper for Half {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(FloatDType::BF16))
     }
 }
 

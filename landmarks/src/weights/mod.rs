@@ -30,6 +30,11 @@ pub(crate) use source::Source;
 
 mod source;
 
+/// Tensors of a file at most.
+const MAX_TENSORS: usize = 100_000;
+/// Bytes of a tensor's name at most.
+const MAX_NAME: usize = 1024;
+
 /// Element types that weights come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -2,8 +2,12 @@
 //! anything else is refused by name. Values live in one arena, so neither depth nor sharing can exhaust the stack.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Dtype, WeightsFault};
+use super::{Dtype, MAX_NAME, MAX_TENSORS, WeightsFault};
+
+/// Values, references to them and marks of a pickle; the largest state dicts take some twenty for each tensor.
+const MAX_VALUES: usize = 4_000_000;
 
 /// Index of a value in [`Pickle::arena`].
 pub(super) type Id = usize;
@@ -12,7 +16,7 @@ pub(super) type Id = usize;
 pub(super) enum Value {
     None,
     Int(i64),
-    Str(String),
+    Str(Arc<str>),
     Seq(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
@@ -30,7 +34,7 @@ pub(super) enum Global {
 
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
-    pub key: String,
+    pub key: Arc<str>,
     pub dtype: Dtype,
     pub elements: u64,
 }
@@ -61,7 +65,7 @@ impl Pickle {
         let Value::Seq(ids) = &self.arena[self.root] else { return None };
         ids.iter()
             .map(|&id| match &self.arena[id] {
-                Value::Str(s) => Some(s.clone()),
+                Value::Str(s) => Some(s.to_string()),
                 _ => None,
             })
             .collect()
@@ -72,24 +76,27 @@ impl Pickle {
         let Value::Dict(items) = &self.arena[self.root] else {
             return Err(WeightsFault::NotWeights("the pickle does not hold a state dict"));
         };
-        let named = |items: &[(Id, Id)]| -> Vec<(String, Tensor)> {
-            items
-                .iter()
-                .filter_map(|&(k, v)| match (&self.arena[k], &self.arena[v]) {
-                    (Value::Str(name), Value::Tensor(t)) => Some((name.clone(), t.clone())),
-                    _ => None,
-                })
-                .collect()
+        let named = |items: &[(Id, Id)]| -> Result<Vec<(String, Tensor)>, WeightsFault> {
+            let mut named = Vec::new();
+            for &(k, v) in items {
+                if let (Value::Str(name), Value::Tensor(t)) = (&self.arena[k], &self.arena[v]) {
+                    if name.len() > MAX_NAME || named.len() == MAX_TENSORS {
+                        return Err(WeightsFault::Rule("too many tensors, or a name that is too long"));
+                    }
+                    named.push((name.to_string(), t.clone()));
+                }
+            }
+            Ok(named)
         };
-        let found = named(items);
+        let found = named(items)?;
         if !found.is_empty() {
             return Ok(found);
         }
         for &(k, v) in items {
             if let (Value::Str(name), Value::Dict(inner)) = (&self.arena[k], &self.arena[v])
-                && ["state_dict", "model", "model_state_dict"].contains(&name.as_str())
+                && ["state_dict", "model", "model_state_dict"].contains(&&**name)
             {
-                return Ok(named(inner));
+                return named(inner);
             }
         }
         Err(WeightsFault::NotWeights("the pickle holds no tensors"))
@@ -157,7 +164,8 @@ impl Vm<'_> {
 
     fn text(&mut self, len: u64) -> Result<(), WeightsFault> {
         let len = usize::try_from(len).map_err(|_| self.fault("a string longer than the file"))?;
-        let text = String::from_utf8(self.take(len)?.to_vec()).map_err(|_| self.fault("a string that is not UTF-8"))?;
+        let text = std::str::from_utf8(self.take(len)?).map(Arc::from);
+        let text = text.map_err(|_| self.fault("a string that is not UTF-8"))?;
         self.push(Value::Str(text));
         Ok(())
     }
@@ -165,6 +173,9 @@ impl Vm<'_> {
     fn run(&mut self) -> Result<Id, WeightsFault> {
         loop {
             let op = self.uint(1)? as u8;
+            if self.arena.len() + self.stack.len() + self.marks.len() + self.memo.len() > MAX_VALUES {
+                return Err(self.fault("more values than a state dict has"));
+            }
             match op {
                 0x80 => {
                     self.take(1)?;
@@ -311,7 +322,7 @@ impl Vm<'_> {
         Ok(())
     }
 
-    fn pop_str(&mut self) -> Result<String, WeightsFault> {
+    fn pop_str(&mut self) -> Result<Arc<str>, WeightsFault> {
         let id = self.pop()?;
         match &self.arena[id] {
             Value::Str(s) => Ok(s.clone()),

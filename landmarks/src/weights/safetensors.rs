@@ -7,11 +7,9 @@ use safetensors::tensor::{Dtype as StDtype, Metadata};
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::{Dtype, Source, TensorInfo, WeightsFault};
+use super::{Dtype, MAX_NAME, MAX_TENSORS, Source, TensorInfo, WeightsFault};
 
 const MAX_HEADER: u64 = 100_000_000;
-const MAX_TENSORS: usize = 100_000;
-const MAX_NAME: usize = 1024;
 
 pub(super) fn read(source: &Source) -> Result<BTreeMap<String, TensorInfo>, WeightsFault> {
     let bytes = source.len();

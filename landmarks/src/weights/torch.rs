@@ -64,10 +64,8 @@ pub(super) fn read_legacy(source: &Source) -> Result<Tensors, WeightsFault> {
     }
     let tensors = next()?.tensors()?;
     let keys = next()?.strings().ok_or(WeightsFault::Rule("the list of storages is missing"))?;
-    let declared: HashMap<&str, (u64, u64)> = tensors
-        .iter()
-        .map(|(_, t)| (t.storage.key.as_str(), (t.storage.elements, t.storage.dtype.unit().1 as u64)))
-        .collect();
+    let declared: HashMap<&str, (u64, u64)> =
+        tensors.iter().map(|(_, t)| (&*t.storage.key, (t.storage.elements, t.storage.dtype.unit().1 as u64))).collect();
     let (mut storages, mut position) = (Storages::new(), at as u64);
     for key in keys {
         let Some(&(elements, size)) = declared.get(key.as_str()) else {
@@ -97,7 +95,7 @@ fn bind(tensors: Vec<(String, Tensor)>, storages: &Storages) -> Result<Tensors, 
     let mut bound = Tensors::new();
     for (name, t) in tensors {
         let size = t.storage.dtype.unit().1 as u64;
-        let &(start, found) = storages.get(&t.storage.key).unwrap_or(&(0, 0));
+        let &(start, found) = storages.get(&*t.storage.key).unwrap_or(&(0, 0));
         let last = t
             .shape
             .iter()
@@ -111,7 +109,7 @@ fn bind(tensors: Vec<(String, Tensor)>, storages: &Storages) -> Result<Tensors, 
         let needed = extent.max(t.storage.elements).saturating_mul(size);
         // An expanded view could claim more elements than its storage holds.
         if needed > found || elements as u64 > t.storage.elements {
-            return Err(WeightsFault::Storage { key: t.storage.key, needed, found });
+            return Err(WeightsFault::Storage { key: t.storage.key.to_string(), needed, found });
         }
         let mut row_major = 1;
         let contiguous = t.shape.iter().zip(&t.strides).rev().all(|(&n, &s)| {

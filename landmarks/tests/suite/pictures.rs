@@ -161,6 +161,15 @@ fn a_cut_jpeg_is_refused_unless_asked_for() {
     let picture = DynamicImage::from(image::imageops::crop_imm(&astronaut().rgb, 100, 0, 200, 200).to_image());
     let whole = encoded(&picture, ImageFormat::Jpeg);
     assert!(read(&whole).is_ok());
+    // What lies behind the end, as in motion photos, is not the picture's, whatever it looks like.
+    for tail in [b"\xff\xda\0".as_slice(), b"ftyp\xff\xd9\xff\xda", &[0xff; 99]] {
+        assert!(read(&[&whole, tail].concat()).is_ok());
+    }
+    // Nor does an end within a comment end it.
+    let comment = b"\xff\xfe\0\x06\xff\xda\xff\xd9";
+    let commented = [&whole[..2], comment, &whole[2..]].concat();
+    assert!(read(&commented).is_ok());
+    assert!(matches!(read(&commented[..whole.len() * 2 / 3]), Err(Error::TruncatedPicture { .. })));
     let cut = &whole[..whole.len() * 2 / 3];
     assert!(matches!(read(cut), Err(Error::TruncatedPicture { .. })));
     let lenient = decode(cut, &OpenOptions { lenient: true, ..Default::default() }).unwrap();

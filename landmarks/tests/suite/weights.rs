@@ -215,6 +215,16 @@ fn bombs_are_bounded() {
     assert!(matches!(zip_fault(&laughs, &[]), WeightsFault::NotWeights(_)));
     let endless = [b"\x80\x02".as_slice(), &b"(".repeat(100_000)].concat();
     assert!(matches!(zip_fault(&endless, &[]), WeightsFault::Pickle { .. }));
+    // Values, references and memos of a byte or two each, more than any state dict has.
+    for op in [b"N".as_slice(), b")", b"h\0", b"\x94"] {
+        let many = [b"\x80\x02Nq\0".as_slice(), &op.repeat(5_000_000)].concat();
+        assert!(zip_fault(&many, &[]).to_string().contains("more values"), "{op:?}");
+    }
+    let pickle = tensor_pickle([3, 1], 6);
+    let at = pickle.windows(6).position(|w| w == b"X\x01\0\0\0w").unwrap();
+    let name = [b"X\xd0\x07\0\0".as_slice(), &b"n".repeat(2000)].concat();
+    let named = [&pickle[..at], &name, &pickle[at + 6..]].concat();
+    assert!(matches!(zip_fault(&named, &[("0", six())]), WeightsFault::Rule(_)));
 }
 
 #[test]

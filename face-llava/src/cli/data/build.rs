@@ -10,7 +10,7 @@ use face_llava::data::{
 };
 
 use super::super::options::{CropName, DeviceOption};
-use super::super::prices::Prices;
+use super::super::prices::{Prices, parse_rate};
 use super::super::{Failure, Outcome, complain, progress, say};
 
 #[derive(Args)]
@@ -125,7 +125,7 @@ struct AnnotatorOptions {
     #[arg(long, default_value_t = 1.0, value_name = "S", value_parser = seconds)]
     pause: f64,
     /// Requests a minute, all workers together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
     requests_per_minute: Option<f64>,
     /// Prices of a million tokens, sent and received, as 0.15,0.6
     #[arg(long, value_name = "IN,OUT")]

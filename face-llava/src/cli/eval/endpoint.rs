@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use face_llava::data::ChatOptions;
 
-use super::super::prices::Prices;
+use super::super::prices::{Prices, parse_rate};
 
 /// A model that speaks the chat-completions protocol.
 #[derive(Args)]
@@ -25,22 +25,22 @@ pub(super) struct EndpointOptions {
     #[arg(long, value_name = "DIR", requires = "endpoint")]
     pub cache: Option<PathBuf>,
     /// Longest reply, tokens
-    #[arg(long, default_value_t = 400, value_name = "N")]
+    #[arg(long, requires = "endpoint", default_value_t = 400, value_name = "N")]
     max_tokens: u32,
     /// Seconds for one request
-    #[arg(long, default_value_t = 60, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, requires = "endpoint", default_value_t = 60, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     /// Requests for one reply at most
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, requires = "endpoint", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     attempts: u32,
     /// Questions under way at a time
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, requires = "endpoint", default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
     /// Requests a minute
-    #[arg(long, value_name = "N")]
+    #[arg(long, requires = "endpoint", value_name = "N", value_parser = parse_rate)]
     requests_per_minute: Option<f64>,
     /// Prices of a million tokens, sent and received, as 0.15,0.6
-    #[arg(long, value_name = "IN,OUT")]
+    #[arg(long, requires = "endpoint", value_name = "IN,OUT")]
     prices: Option<Prices>,
 }
 

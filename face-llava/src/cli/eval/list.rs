@@ -36,7 +36,12 @@ pub(super) fn list() -> Result<Outcome, Failure> {
 pub(super) fn check(arguments: &CheckArguments) -> Result<Outcome, Failure> {
     let data = &arguments.data;
     let Some((known, split)) = data.known()? else {
-        say(format_args!("{} items", data.open()?.dataset.items.len()))?;
+        let items = data.open()?.dataset.items.len();
+        if arguments.json {
+            say(serde_json::json!({ "items": items }))?;
+        } else {
+            say(format_args!("{items} items"))?;
+        }
         return Ok(Outcome::Done);
     };
     let report = check_folder(known, &data.root, split)?;

@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "endpoint")]
     whole_image: bool,
     /// Longest answer of the model, tokens
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", conflicts_with = "endpoint")]
     max_new_tokens: usize,
     #[command(flatten)]
     input: InputOptions,

@@ -40,6 +40,9 @@ pub(super) struct MergeArguments {
     /// Write what the run would have written at once
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
+    /// Write over rows that were made otherwise
+    #[arg(long)]
+    overwrite: bool,
 }
 
 fn parse_scorer(name: &str) -> Result<Scorer, String> {
@@ -88,7 +91,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
     not_among(&arguments.out, &arguments.files)?;
     let mut runs = read_all(&arguments.files)?;
     match (runs.pop(), runs.len()) {
-        (Some(predictions), 0) => write_predictions(&predictions, &arguments.out)?,
+        (Some(predictions), 0) => write_predictions(&predictions, &arguments.out, arguments.overwrite)?,
         _ => {
             let what = "these are files of several runs; merge those of one".into();
             return Err(EvalError::File { path: arguments.out.clone(), what }.into());

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use self::row::{Row, RowFace, SCHEMA};
 use self::row_file::{RowFile, Tally};
+#[cfg(feature = "eval")]
+use super::busy;
 use super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or, parse_select};
 use super::{Failure, Outcome, complain, progress, say};
 
@@ -175,7 +177,7 @@ impl Arguments {
             "template": options.template,
             "sampling": options.sampling,
             "model": self.model.name(),
-            "weights_sha256": self.weights_inside()?,
+            "identity": self.identity()?,
             "image_tower": self.model.image_tower,
             "video_tower": self.model.video_tower,
             "decoder": self.model.decoder,
@@ -195,13 +197,19 @@ impl Arguments {
         }))
     }
 
-    /// What the weights inside this program are, where they are used: another build may hold others.
-    fn weights_inside(&self) -> Result<Option<Value>, Failure> {
-        #[cfg(feature = "eval")]
-        if self.model.model.is_none() {
-            return Ok(Some(face_llava::eval::model_identity(&self.model.open()?)?["weights_sha256"].take()));
-        }
-        Ok(None)
+    /// What the model is, by content: another build may hold other weights, and so may the same folder another day.
+    #[cfg(feature = "eval")]
+    fn identity(&self) -> Result<Value, Failure> {
+        let bar = busy("looking at the weights");
+        let identity = face_llava::eval::model_identity(&self.model.open()?);
+        bar.finish_and_clear();
+        Ok(identity?)
+    }
+
+    #[cfg(not(feature = "eval"))]
+    #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn identity(&self) -> Result<Value, Failure> {
+        Ok(Value::Null)
     }
 
     /// The rows of an input; an error is a row.
@@ -215,48 +223,46 @@ impl Arguments {
         let model = session.model();
         let mut faces = session.options_mut().faces.clone();
         if !self.all_faces {
-            let prepared = model.prepare(&media, &faces);
-            let answered = prepared.and_then(|face| self.answer(session, row.clone(), face, None));
-            return vec![answered.unwrap_or_else(|error| row.failed(&error))];
+            return vec![match model.prepare(&media, &faces) {
+                Ok(prepared) => self.row(session, row, prepared, None),
+                Err(error) => row.failed(&error),
+            }];
         }
         let mut rows = Vec::new();
         for index in 0.. {
             faces.select = Select::Index(index);
-            let prepared = model.prepare(&media, &faces);
-            let answered = prepared.and_then(|face| self.answer(session, row.clone(), face, Some(index)));
-            let answered = match answered {
-                Ok(answered) => answered,
+            match model.prepare(&media, &faces) {
+                Ok(prepared) => rows.push(self.row(session, row.clone(), prepared, Some(index))),
                 // One past the last track of a clip.
                 Err(Error::NoFace { .. } | Error::FaceIndex { .. }) if index > 0 => break,
                 Err(error) => {
                     rows.push(row.about(RowFace::unknown(index)).failed(&error));
                     break;
                 }
-            };
-            let last = answered.face.as_ref().is_none_or(|face| face.of.is_some_and(|of| index + 1 >= of));
-            rows.push(answered);
-            if last {
+            }
+            let face = rows.last().and_then(|row| row.face.as_ref());
+            if face.is_none_or(|face| face.of.is_some_and(|of| index + 1 >= of)) {
                 break;
             }
         }
         rows
     }
 
-    fn answer<'r>(
-        &self,
-        session: &mut Session<'_>,
-        row: Row<'r>,
-        prepared: Prepared,
-        index: Option<usize>,
-    ) -> Result<Row<'r>, Error> {
-        let face = RowFace::new(session.set_prepared(prepared)?, index);
+    /// The row of a face; an error is one as well, and further faces may follow.
+    fn row<'r>(&self, session: &mut Session<'_>, row: Row<'r>, prepared: Prepared, index: Option<usize>) -> Row<'r> {
+        let row = row.about(Some(RowFace::new(prepared.faces(), index)));
+        self.answer(session, row.clone(), prepared).unwrap_or_else(|error| row.failed(&error))
+    }
+
+    fn answer<'r>(&self, session: &mut Session<'_>, row: Row<'r>, prepared: Prepared) -> Result<Row<'r>, Error> {
+        session.set_prepared(prepared)?;
         let question = self.question();
         if self.scorer == ScorerName::Likelihood {
             let scores = session.probabilities(self.task, question)?;
-            return Ok(row.likeliest(scores, face, session.landmarks_used()));
+            return Ok(row.likeliest(scores, self.scores(), session.landmarks_used()));
         }
         let answer = session.run_with(self.task, question)?;
         let scores = if self.scores() { Some(session.probabilities(self.task, question)?) } else { None };
-        Ok(row.answered(answer, face, scores))
+        Ok(row.answered(answer, scores))
     }
 }

@@ -82,19 +82,18 @@ impl<'a> Row<'a> {
         Self { error: Some(RowError { code: error.code(), message: error.to_string() }), ..self }
     }
 
-    /// Names the face, where earlier rows are about others of the same input.
+    /// Names the face that it is about.
     pub fn about(self, face: Option<RowFace>) -> Self {
         Self { face, ..self }
     }
 
     /// The row of an answer.
-    pub fn answered(self, answer: TaskAnswer, face: RowFace, scores: Option<Vec<(&'static str, f64)>>) -> Self {
+    pub fn answered(self, answer: TaskAnswer, scores: Option<Vec<(&'static str, f64)>>) -> Self {
         let labels = match self.labels {
             Labels::Label(_) => Labels::Label(answer.labels.into_iter().next()),
             Labels::Labels(_) => Labels::Labels(answer.labels),
         };
         Self {
-            face: Some(face),
             labels,
             raw: Some(answer.raw),
             unparsed: Some(answer.unparsed),
@@ -104,14 +103,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The row of the likeliest label; nothing was said.
-    pub fn likeliest(self, scores: Vec<(&'static str, f64)>, face: RowFace, landmarks_used: bool) -> Self {
+    /// The row of the likeliest label, with all labels' probabilities where they are wanted; nothing was said.
+    pub fn likeliest(self, scores: Vec<(&'static str, f64)>, wanted: bool, landmarks_used: bool) -> Self {
         let best = scores.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(label, _)| (*label).to_owned());
         Self {
-            face: Some(face),
             labels: Labels::Label(best),
             unparsed: Some(false),
-            scores: Some(scores),
+            scores: wanted.then_some(scores),
             landmarks_used: Some(landmarks_used),
             ..self
         }

@@ -48,6 +48,11 @@ impl Store {
             return Ok(Priced { value, usage, paid: Usage::default() });
         }
         let reply = ask()?;
+        // Without a message and a count of tokens, something broke on the way, for which nobody pays.
+        let Usage { prompt_tokens, completion_tokens, .. } = reply.usage;
+        if !reply.value.is_message() && prompt_tokens + completion_tokens == 0 {
+            return Ok(reply);
+        }
         let kept = Kept { value: reply.value.clone(), usage: reply.usage };
         if let (Ok(bytes), Ok(())) = (serde_json::to_vec(&kept), std::fs::create_dir_all(&folder)) {
             let _ = write_bytes(&path, &bytes);

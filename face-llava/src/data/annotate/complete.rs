@@ -42,6 +42,8 @@ enum End {
     CutOff,
     /// The endpoint or the model will not say it.
     Withheld,
+    /// There is no message; the text is what came instead.
+    Absent,
 }
 
 impl Completion {
@@ -49,21 +51,30 @@ impl Completion {
     pub fn whole(self) -> Result<String, AnnotatorFault> {
         match self.end {
             End::CutOff => Err(AnnotatorFault::Reply { what: "cut off; raise --max-tokens".into() }),
-            End::Stop | End::Withheld => self.beginning(),
+            End::Stop | End::Withheld | End::Absent => self.beginning(),
         }
     }
 
     /// The same, or what came until the limit.
     pub fn beginning(self) -> Result<String, AnnotatorFault> {
-        if self.end == End::Withheld {
+        let refuse = |what: &str| {
             let said = if self.text.is_empty() { String::new() } else { format!(": {}", quote(&self.text)) };
-            return Err(AnnotatorFault::Reply { what: format!("withheld by a filter{said}") });
+            Err(AnnotatorFault::Reply { what: format!("{what}{said}") })
+        };
+        match self.end {
+            End::Withheld => refuse("withheld by a filter"),
+            End::Absent => refuse("no message"),
+            End::Stop | End::CutOff => Ok(self.text),
         }
-        Ok(self.text)
+    }
+
+    /// Whether anything was said, to the end or not.
+    pub(super) fn is_message(&self) -> bool {
+        self.end != End::Absent
     }
 
     /// The first choice of a reply.
-    fn read(reply: &Value) -> Result<Self, AnnotatorFault> {
+    fn read(reply: &Value) -> Self {
         let choice = &reply["choices"][0];
         let (message, finish) = (&choice["message"], choice["finish_reason"].as_str());
         let (text, refusal) = (message["content"].as_str(), message["refusal"].as_str());
@@ -71,12 +82,10 @@ impl Completion {
             Some("content_filter") => End::Withheld,
             Some("length") => End::CutOff,
             _ if text.is_none() && refusal.is_some() => End::Withheld,
-            _ if text.is_none() => {
-                return Err(AnnotatorFault::Reply { what: format!("no message: {}", quote(&reply.to_string())) });
-            }
+            _ if text.is_none() => return Self { text: quote(&reply.to_string()), end: End::Absent },
             _ => End::Stop,
         };
-        Ok(Self { text: text.or(refusal).unwrap_or_default().trim().to_owned(), end })
+        Self { text: text.or(refusal).unwrap_or_default().trim().to_owned(), end }
     }
 }
 
@@ -119,7 +128,7 @@ impl Chat {
         }
         let reply = self.client.post(&body)?;
         let usage = self.usage(&reply["usage"]);
-        Priced { value: reply, usage, paid: usage }.read(|reply| Completion::read(&reply))
+        Ok(Priced { value: Completion::read(&reply), usage, paid: usage })
     }
 
     /// Tokens as the endpoint counts them; none where it does not.
@@ -156,17 +165,18 @@ mod tests {
             Completion::read(&json!({ "choices": [{ "message": content, "finish_reason": finish }] }))
         };
         let text = |text: &str| json!({ "content": text });
-        assert_eq!(read(text(" Happy. "), "stop").unwrap().whole().unwrap(), "Happy.");
-        let cut = read(text("Hap"), "length").unwrap();
+        assert_eq!(read(text(" Happy. "), "stop").whole().unwrap(), "Happy.");
+        let cut = read(text("Hap"), "length");
         assert!(cut.clone().whole().unwrap_err().to_string().contains("cut off"));
         assert_eq!(cut.beginning().unwrap(), "Hap");
         let refusal = json!({ "content": null, "refusal": "I cannot help." });
         for withheld in [read(text("x"), "content_filter"), read(json!({}), "content_filter"), read(refusal, "stop")] {
-            let withheld = withheld.unwrap();
             assert!(withheld.clone().whole().unwrap_err().to_string().contains("withheld"));
             assert!(withheld.beginning().is_err());
         }
-        assert!(read(json!({ "content": null }), "stop").is_err() && Completion::read(&json!([])).is_err());
+        for absent in [read(json!({ "content": null }), "stop"), Completion::read(&json!([]))] {
+            assert!(!absent.is_message() && absent.beginning().unwrap_err().to_string().contains("no message"));
+        }
     }
 
     #[test]

@@ -99,6 +99,9 @@ pub(super) fn table<const N: usize>(
         if record.len() != width {
             return Err(at.fault(format!("{} columns; expected {width} as in the first line", record.len())));
         }
+        if record.iter().any(|cell| cell.contains('\n')) {
+            return Err(at.fault("a cell of several lines; is a quote not closed?"));
+        }
         rows.push((line, places.map(|place| record.get(place).unwrap_or_default().to_owned())));
     }
     if header.is_none() {
@@ -145,6 +148,9 @@ mod tests {
         assert_eq!(table(b"a,b\n").unwrap_err(), "LIST:1: no column \"name\" among [\"a\", \"b\"]");
         let faulty = table(b"label,name\n1,x\n2\n").unwrap_err();
         assert_eq!(faulty, "LIST:3: 1 columns; expected 2 as in the first line");
+        // The first record would swallow the second.
+        let faulty = table(b"label,name\n\"1,x\n2,y\n\"3,z\n").unwrap_err();
+        assert!(faulty.starts_with("LIST:2: ") && faulty.contains("quote"), "{faulty}");
         let rows = table(b"\xef\xbb\xbflabel,more,name\r\n1,,x\r\n\r\n 2 ,,\"y\"\r\n").unwrap();
         assert_eq!(rows, [(2, ["x".to_owned(), "1".to_owned()]), (4, ["y".to_owned(), "2".to_owned()])]);
         let missing = read(Path::new("nowhere/list.txt"), "the list").unwrap_err();
