@@ -391,6 +391,11 @@ fn another_model_and_a_judge_behind_endpoints() {
     good(&[run.as_slice(), &endpoint].concat());
     assert!(bench.rows("rows").iter().all(|row| row["raw"] == "Happiness. The lip corners are up."));
     assert_eq!(RowFile::settings(&bench.path("rows")).unwrap()["answerer"]["model"], "tester");
+    // What only one kind of answerer knows is refused for the other, rather than ignored.
+    for (option, value) in [("--max-new-tokens", "9"), ("--model", "m"), ("--crop", "aligned"), ("--device", "cpu")] {
+        assert!(bad(&[run.as_slice(), &endpoint, &[option, value]].concat()).contains(option), "{option}");
+    }
+    assert!(bad(&[run.as_slice(), &["--max-tokens", "9"]].concat()).contains("--endpoint"));
     good(&["score", &rows, "--out", &bench.text("scores")]);
     let told = good(&[["judge", &rows, "--repeats", "2", "--out", &judged].as_slice(), &endpoint].concat());
     assert!(told.contains("8.00   6.00   7.00"), "{told}");
@@ -398,6 +403,13 @@ fn another_model_and_a_judge_behind_endpoints() {
     good(&["judge", &rows, "--repeats", "2", "--replay", &judged, "--out", &bench.text("again")]);
     assert!(bench.read("again") == bench.read("judged") && server.asked() == 9);
     assert_eq!(eval(&["judge", &rows, "--out", &bench.text("x")]).status.code(), Some(2));
+    // From elsewhere no picture would be found.
+    let moved = String::from_utf8(bench.read("rows")).unwrap().replace(root, "elsewhere");
+    std::fs::write(bench.path("moved"), moved).unwrap();
+    std::fs::copy(bench.path("rows.settings.json"), bench.path("moved.settings.json")).unwrap();
+    let lost = bench.text("lost");
+    let refused = bad(&[["judge", &bench.text("moved"), "--out", &lost].as_slice(), &endpoint].concat());
+    assert!(refused.contains("elsewhere") && refused.contains("not there") && !Path::new(&lost).exists(), "{refused}");
     let out = bench.text("report");
     good(&["report", &bench.text("scores"), "--judgements", &judged, "--out", &out]);
     let report = String::from_utf8(bench.read("report/report.md")).unwrap();

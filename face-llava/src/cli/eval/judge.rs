@@ -1,11 +1,11 @@
 //! `face-llava eval judge`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use face_llava::data::read_records;
 use face_llava::eval::judge::{ChatJudge, Judge, JudgeOptions, JudgeReport, ReplayJudge, judge, references};
-use face_llava::eval::{Asked, EvalError, read_all};
+use face_llava::eval::{Asked, EvalError, Predictions, read_all};
 
 use super::super::{Failure, Outcome, complain, not_among, progress, say};
 use super::endpoint::{EndpointOptions, bill};
@@ -59,7 +59,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     };
     let who: Box<dyn Judge> = match (&arguments.replay, arguments.endpoint.chat()) {
         (Some(file), _) => Box::new(ReplayJudge::open(file)?),
-        (None, Some(chat)) => Box::new(ChatJudge::new(&chat, arguments.endpoint.cache.as_deref())?),
+        (None, Some(chat)) => {
+            some_media_there(&predictions)?;
+            Box::new(ChatJudge::new(&chat, arguments.endpoint.cache.as_deref())?)
+        }
         (None, None) => return Err(Failure::Usage("give --endpoint and --endpoint-model, or --replay".into())),
     };
     let bar = progress(0, 0, "answers");
@@ -69,6 +72,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     });
     bar.finish_and_clear();
     tell(&report?)
+}
+
+/// Paths may be relative. Where none leads anywhere, every rating would be missing for good.
+fn some_media_there(predictions: &Predictions) -> Result<(), Failure> {
+    match predictions.rows.first() {
+        Some(first) if !predictions.rows.iter().any(|row| Path::new(&row.path).exists()) => {
+            Err(Failure::Usage(format!(
+                "{}: not there, nor any other media of these answers; give the command in the folder where they were made",
+                first.path
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn tell(report: &JudgeReport) -> Result<Outcome, Failure> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use face_llava::data::Shard;
 use face_llava::eval::{
     Answerer, EndpointAnswerer, PredictOptions, PredictReport, SessionAnswerer, model_identity, predict,
@@ -27,6 +27,7 @@ use super::endpoint::{EndpointOptions, bill};
 One JSON object for each item, in the benchmark's order; what they were made with lies in FILE.settings.json. An
 interrupted run goes on where it stopped when the same command is given again, and ends with the same bytes.
 Exit codes: 0 every item has its row, 1 an error, or no item was answered, or some have to be asked about again.")]
+#[command(group(ArgGroup::new("elsewhere").args(["endpoint"]).conflicts_with_all(["ModelOptions", "InputOptions", "DeviceOption"])))]
 pub(super) struct Arguments {
     #[command(flatten)]
     data: DataOptions,
