@@ -154,7 +154,7 @@ impl<'a, F: Fusion> Session<'a, F> {
                 blocks.zip(sets).map(|(b, points)| prune(b, of_tower, points, keep)).collect::<Result<_, _>>()?
             }
             (Some(keep), None) => {
-                let expected = "landmarks, which tell what to keep";
+                let expected = "a model with landmark modules, and landmarks, which tell what to keep";
                 return Err(Error::Setting { name: "visual_tokens", value: keep as f64, expected });
             }
             (None, _) => blocks.collect(),

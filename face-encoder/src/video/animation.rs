@@ -3,20 +3,19 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageFormat};
 
-use super::{Clip, Picker, VideoOptions, limit, repeated};
+use super::{Clip, Picker, TimeLimit, VideoOptions, limit, repeated};
 use crate::Error;
 
-/// Whether a GIF shows more than one frame. One that cannot be decoded is asked for its frames later.
+/// Whether a GIF shows more than one frame, as far as it can be decoded.
 pub(super) fn gif_moves(path: &Path) -> Result<bool, Error> {
     let io = |source| Error::Io { path: path.into(), source };
     let mut file = BufReader::new(File::open(path).map_err(io)?);
     let Ok(Some(frames)) = decoder(ImageFormat::Gif, &mut file, path, &VideoOptions::default()) else {
-        return Ok(true);
+        return Ok(false);
     };
     let first: Vec<_> = frames.take(2).collect();
     Ok(first.len() != 1 || first[0].is_err())
@@ -30,12 +29,12 @@ pub(super) fn open(path: &Path, options: &VideoOptions) -> Result<Option<Clip>, 
     let Ok(format @ (ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP)) = image::guess_format(&head) else {
         return Ok(None);
     };
-    let deadline = Instant::now() + Duration::from_secs(options.max_seconds);
+    let time = TimeLimit::start(options);
     let mut file = BufReader::new(File::open(path).map_err(io)?);
     let mut frames = |picker: Option<&mut Picker>| -> Result<Option<(usize, Vec<f64>)>, Error> {
         file.seek(SeekFrom::Start(0)).map_err(io)?;
         let Some(frames) = decoder(format, &mut file, path, options)? else { return Ok(None) };
-        walk(frames, picker, path, options, deadline).map(Some)
+        walk(frames, picker, path, options, time).map(Some)
     };
     // Once to count, once to pick: only the picked frames are ever held.
     let Some((total, times)) = frames(None)? else { return Ok(None) };
@@ -88,14 +87,12 @@ fn walk(
     mut picker: Option<&mut Picker>,
     path: &Path,
     options: &VideoOptions,
-    deadline: Instant,
+    time: TimeLimit,
 ) -> Result<(usize, Vec<f64>), Error> {
     let (mut times, mut now) = (Vec::new(), 0.0);
     for frame in frames {
         let frame = frame.map_err(|source| Error::Animation { path: path.into(), source })?;
-        if Instant::now() >= deadline {
-            return Err(Error::TooSlow { path: path.into(), seconds: options.max_seconds });
-        }
+        time.check(path)?;
         times.push(now);
         limit(path, "number of frames", times.len() as u64, options.max_frames as u64)?;
         let (numerator, denominator) = frame.delay().numer_denom_ms();

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use image::RgbImage;
 use serde::Deserialize;
 
-use super::{Clip, ClipWarning, Picker, VideoOptions, animation, limit, repeated};
+use super::{Clip, ClipWarning, Picker, TimeLimit, VideoOptions, animation, limit, repeated};
 use crate::Error;
 
 /// Share of the frames that may be missing.
@@ -40,11 +40,11 @@ pub(super) fn looks_like_video(path: &Path) -> Result<bool, Error> {
     let quicktime = head.get(4..8).is_some_and(|atom| atoms.contains(&atom));
     let packets = |first: usize, length: usize| (0..4).all(|i| head.get(first + i * length) == Some(&0x47));
     let transport = packets(0, 188) || packets(4, 192);
-    let avi = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ");
-    let animated = has(b"acTL") || (head.starts_with(b"RIFF") && has(b"ANIM"));
     if head.starts_with(b"GIF8") {
         return animation::gif_moves(path);
     }
+    let avi = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ");
+    let animated = has(b"acTL") || (head.starts_with(b"RIFF") && has(b"ANIM"));
     let known = KNOWN.iter().any(|magic| head.starts_with(magic));
     Ok(container || quicktime || transport || avi || animated || known)
 }
@@ -79,19 +79,18 @@ struct SideData {
 }
 
 pub(super) fn open(path: &Path, options: &VideoOptions) -> Result<Clip, Error> {
-    let deadline = Instant::now() + Duration::from_secs(options.max_seconds);
-    let (stream, expected) = probe(path, options, deadline)?;
+    let time = TimeLimit::start(options);
+    let (stream, expected) = probe(path, options, time)?;
     let none = |detail: &str| Error::NoFrames { path: path.into(), detail: detail.into() };
     if expected == 0 {
         return Err(none("the video stream is empty"));
     }
-    limit(path, "number of frames", expected as u64, options.max_frames as u64)?;
     let quarter =
         stream.side_data_list.iter().find_map(|s| s.rotation).is_some_and(|r| (r / 90.0).round() as i64 % 2 != 0);
     let (width, height) = if quarter { (stream.height, stream.width) } else { (stream.width, stream.height) };
     options.picture.check_size(width, height).map_err(|e| e.at(path))?;
 
-    let decode = |total| decode(path, [width, height], Picker::new(total, options.frames), options, deadline);
+    let decode = |total| decode(path, [width, height], Picker::new(total, options.frames), options, time);
     let mut picker = decode(expected)?;
     let total = picker.seen;
     if total == 0 {
@@ -118,7 +117,7 @@ fn rate(text: &str) -> Option<f64> {
 }
 
 /// The video stream, cover pictures aside, and how many frames it should give.
-fn probe(path: &Path, options: &VideoOptions, deadline: Instant) -> Result<(Stream, usize), Error> {
+fn probe(path: &Path, options: &VideoOptions, time: TimeLimit) -> Result<(Stream, usize), Error> {
     let most = options.max_frames.saturating_add(1);
     let mut command = Command::new("ffprobe");
     command
@@ -127,13 +126,14 @@ fn probe(path: &Path, options: &VideoOptions, deadline: Instant) -> Result<(Stre
         .args(["-read_intervals", &format!("%+#{most}")])
         .arg("-i")
         .arg(input(path));
-    let mut child = Running::start(&mut command, "ffprobe", options, deadline, path)?;
+    let mut child = Running::start(&mut command, "ffprobe", time, path)?;
     let mut text = String::new();
-    // A packet takes some sixty bytes.
-    let limit = (1 << 20) + 256 * most as u64;
-    child.stdout().take(limit).read_to_string(&mut text).map_err(|source| Error::Io { path: path.into(), source })?;
+    // A packet takes sixty bytes, in transport streams more than twice as many.
+    let bytes = 256_u64.saturating_mul(most as u64).saturating_add(1 << 20);
+    child.stdout().take(bytes).read_to_string(&mut text).map_err(|source| Error::Io { path: path.into(), source })?;
     child.finish()?;
     let probe = serde_json::from_str(&text).unwrap_or(Probe { streams: Vec::new(), packets: Vec::new() });
+    limit(path, "number of frames", probe.packets.len() as u64, options.max_frames as u64)?;
     // What was cut off at the beginning without decoding anew is still there and never shown.
     let shown = probe.packets.iter().filter(|packet| !packet.flags.contains('D')).count();
     let none = || Error::NoFrames { path: path.into(), detail: "there is no video stream".into() };
@@ -145,7 +145,7 @@ fn decode(
     [width, height]: [u32; 2],
     mut picker: Picker,
     options: &VideoOptions,
-    deadline: Instant,
+    time: TimeLimit,
 ) -> Result<Picker, Error> {
     let mut command = Command::new("ffmpeg");
     // A change of resolution in mid-stream is scaled to the first one, so every frame has the same length.
@@ -154,7 +154,7 @@ fn decode(
         .arg(input(path))
         .args(["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", &format!("scale={width}:{height}:flags=bicubic")])
         .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]);
-    let mut child = Running::start(&mut command, "ffmpeg", options, deadline, path)?;
+    let mut child = Running::start(&mut command, "ffmpeg", time, path)?;
     let mut frame = vec![0; width as usize * height as usize * 3];
     while picker.seen < options.max_frames {
         match child.stdout().read_exact(&mut frame) {
@@ -164,7 +164,7 @@ fn decode(
         }
     }
     // Else the end may be that of the time.
-    child.check_time()?;
+    time.check(path)?;
     // Damaged frames make ffmpeg complain; how many came through decides.
     if picker.seen == 0 {
         child.finish()?;
@@ -185,21 +185,14 @@ struct Running<'a> {
     stdout: ChildStdout,
     messages: File,
     program: &'static str,
-    options: &'a VideoOptions,
-    deadline: Instant,
+    time: TimeLimit,
     path: &'a Path,
     /// Dropped with the rest, it tells the watching thread that there is nothing left to watch.
     _owned: Sender<()>,
 }
 
 impl<'a> Running<'a> {
-    fn start(
-        command: &mut Command,
-        program: &'static str,
-        options: &'a VideoOptions,
-        deadline: Instant,
-        path: &'a Path,
-    ) -> Result<Self, Error> {
+    fn start(command: &mut Command, program: &'static str, time: TimeLimit, path: &'a Path) -> Result<Self, Error> {
         let io = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => Error::MissingProgram { program },
             _ => Error::Io { path: path.into(), source },
@@ -212,25 +205,19 @@ impl<'a> Running<'a> {
         let child = Arc::new(Mutex::new(child));
         let (owned, ended) = mpsc::channel();
         let watched = child.clone();
-        std::thread::spawn(move || {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+        let running = Self { child, stdout, messages, program, time, path, _owned: owned };
+        let watch = move || {
+            if ended.recv_timeout(time.left()) == Err(RecvTimeoutError::Timeout) {
                 // Whoever reads from it finds the end.
                 kill(&watched);
             }
-        });
-        Ok(Self { child, stdout, messages, program, options, deadline, path, _owned: owned })
+        };
+        std::thread::Builder::new().spawn(watch).map_err(io)?;
+        Ok(running)
     }
 
     fn stdout(&mut self) -> &mut ChildStdout {
         &mut self.stdout
-    }
-
-    fn check_time(&self) -> Result<(), Error> {
-        if Instant::now() < self.deadline {
-            return Ok(());
-        }
-        Err(Error::TooSlow { path: self.path.into(), seconds: self.options.max_seconds })
     }
 
     /// Waits for the end; a failure carries the last line that the program wrote.
@@ -244,7 +231,7 @@ impl<'a> Running<'a> {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        self.check_time()?;
+        self.time.check(self.path)?;
         if status.success() {
             return Ok(());
         }
@@ -268,4 +255,18 @@ impl Drop for Running<'_> {
 fn kill(child: &Mutex<Child>) {
     // Already gone is fine.
     let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_says_nothing_is_not_waited_for() {
+        let time = TimeLimit::start(&VideoOptions { max_seconds: 0, ..Default::default() });
+        let mut command = Command::new("sleep");
+        let mut silent = Running::start(command.arg("1000"), "sleep", time, Path::new("clip")).unwrap();
+        assert_eq!(silent.stdout().read_to_end(&mut Vec::new()).unwrap(), 0);
+        assert!(matches!(silent.finish(), Err(Error::TooSlow { seconds: 0, .. })));
+    }
 }

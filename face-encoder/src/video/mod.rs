@@ -4,6 +4,7 @@ mod animation;
 mod ffmpeg;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use landmarks::picture::{self, OpenOptions};
@@ -20,7 +21,7 @@ pub struct VideoOptions {
     pub max_frames: usize,
     /// Bytes of the file at most.
     pub max_file_bytes: u64,
-    /// Seconds that ffmpeg may take.
+    /// Seconds that decoding a video or an animation may take.
     pub max_seconds: u64,
     /// Limits on each frame, and on each picture of a folder.
     pub picture: OpenOptions,
@@ -104,6 +105,27 @@ pub fn is_clip(path: &Path) -> Result<bool, Error> {
     }
     picture::regular_file(path)?;
     ffmpeg::looks_like_video(path)
+}
+
+/// How long decoding may take from now on.
+#[derive(Clone, Copy, Debug)]
+struct TimeLimit {
+    seconds: u64,
+    start: Instant,
+}
+
+impl TimeLimit {
+    fn start(options: &VideoOptions) -> Self {
+        Self { seconds: options.max_seconds, start: Instant::now() }
+    }
+
+    fn left(self) -> Duration {
+        Duration::from_secs(self.seconds).saturating_sub(self.start.elapsed())
+    }
+
+    fn check(self, path: &Path) -> Result<(), Error> {
+        if self.left().is_zero() { Err(Error::TooSlow { path: path.into(), seconds: self.seconds }) } else { Ok(()) }
+    }
 }
 
 fn limit(path: &Path, what: &'static str, value: u64, limit: u64) -> Result<(), Error> {

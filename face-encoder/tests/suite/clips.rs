@@ -143,11 +143,15 @@ fn other_containers_are_known_and_single_pictures_are_none() {
 #[test]
 fn clips_cut_without_decoding_are_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = container(&folder, &["-c:v", "mpeg4", "-q:v", "2", "-g", "20"], "whole.mp4");
-    let cut = folder.path().join("cut.mp4");
+    let (whole, cut) = (folder.path().join("whole.mp4"), folder.path().join("cut.mp4"));
+    let moving = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=2"];
+    ffmpeg(&[moving.as_slice(), &["-c:v", "mpeg4", "-q:v", "2", "-g", "20"]].concat(), &whole);
     ffmpeg(&["-ss", "1.2", "-i", whole.to_str().unwrap(), "-c", "copy"], &cut);
     let clip = open(&cut).unwrap();
-    assert!((7..=9).contains(&clip.total) && numbers(&clip.frames)[0] >= 11, "{} {:?}", clip.total, clip.indices);
+    assert_eq!((clip.total, clip.warnings.as_slice()), (8, [].as_slice()));
+    // Frames that are never shown count for the limit: they have to be decoded.
+    let few = VideoOptions { max_frames: clip.total, ..Default::default() };
+    assert!(matches!(open_clip(&cut, &few), Err(Error::VideoLimit { .. })));
 }
 
 #[test]
@@ -167,10 +171,6 @@ fn nothing_takes_longer_than_its_limit() {
     for path in [gif(&folder, 20), container(&folder, &["-c:v", "mpeg4"], "a.mp4")] {
         assert!(matches!(open_clip(&path, &none), Err(Error::TooSlow { seconds: 0, .. })));
     }
-    // A program that never says anything is not waited for.
-    let silent = folder.path().join("pipe.mp4");
-    assert!(Command::new("mkfifo").arg(&silent).status().is_ok_and(|s| s.success()));
-    assert!(open(&silent).is_err());
 }
 
 /// A header that claims more than the limits, before room is made for it.

@@ -13,7 +13,10 @@ use super::{Failure, Outcome, busy, say};
 #[derive(Args)]
 #[command(after_help = "Examples:
   face-llava export --model stage2/model --out FaceLLaVA-mine --dtype f16
-  face-llava export --model checkpoint-bin --out as-safetensors")]
+  face-llava export --model FaceLLaVA --quantize int4 --out FaceLLaVA-int4
+  face-llava export --model checkpoint-bin --out as-safetensors
+With --quantize the decoder's layers are kept in few bits, whatever --dtype says: this program then reads less and
+starts sooner; others cannot read them.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,

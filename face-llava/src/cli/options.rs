@@ -231,7 +231,8 @@ pub(crate) struct InputOptions {
     /// Wording of the prompt
     #[arg(long, value_enum, default_value = "inference")]
     pub template: TemplateName,
-    /// Keep only the N patches nearest to brows, nose, eyes and mouth: faster, and less to see
+    /// Keep only the N patches nearest to brows, nose, eyes and mouth: faster, and less to see; for models with landmark
+    /// modules
     #[arg(long, value_name = "N", conflicts_with = "no_landmarks", value_parser = clap::value_parser!(u32).range(1..))]
     visual_tokens: Option<u32>,
 }
@@ -273,7 +274,7 @@ pub(crate) struct AskOptions {
     #[arg(long)]
     no_landmarks: bool,
     /// Take the picture as the face crop itself
-    #[arg(long)]
+    #[arg(long, visible_alias = "whole-image")]
     no_detect: bool,
     /// Which face: largest, best, or an index from `face-llava faces`; in a clip, the number of a track
     #[arg(long, default_value = "largest", value_parser = parse_select)]

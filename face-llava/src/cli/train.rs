@@ -71,7 +71,7 @@ struct StageOptions {
     /// Times through the data
     #[arg(long, default_value_t = 1, value_name = "N")]
     epochs: usize,
-    /// Steps between checkpoints
+    /// Steps between checkpoints; what comes after the last one is lost with an interruption
     #[arg(long, default_value_t = 5000, value_name = "N")]
     save_every: usize,
     /// Rank of the low-rank additions
@@ -80,7 +80,7 @@ struct StageOptions {
     /// The additions are multiplied by alpha / rank
     #[arg(long, default_value_t = 16.0, value_name = "A")]
     alpha: f64,
-    /// Layers that get additions, separated by commas
+    /// Layers that get additions, as q_proj,v_proj
     #[arg(long, value_delimiter = ',', default_values_t = TARGETS.map(String::from), value_name = "NAMES")]
     targets: Vec<String>,
     /// Part of the records that may be unusable

@@ -69,8 +69,14 @@ pub fn split(records: &Path, out: &Path, fractions: &Fractions, seed: u64) -> Re
     let way = way(out, file.parent().unwrap_or(Path::new("")))?;
     let report_file = out.join("split.json");
     let part_file = |split: Split| out.join(format!("{}.json", split.name()));
+    let written: Vec<PathBuf> = [report_file.clone()].into_iter().chain(Split::ALL.map(part_file)).collect();
+    let read = file.canonicalize().map_err(DataError::io(&file))?;
+    if written.iter().any(|path| path.canonicalize().is_ok_and(|path| path == read)) {
+        let (value, expected) = (out.display().to_string(), "another folder than that of the records");
+        return Err(DataError::Option { option: "--out", value, expected }.into());
+    }
     // Parts of two splits may share persons: none of an earlier one stays beside the new ones, whatever happens now.
-    for old in [&report_file].into_iter().chain(&Split::ALL.map(part_file)) {
+    for old in &written {
         match std::fs::remove_file(old) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(DataError::write(old)(source).into());

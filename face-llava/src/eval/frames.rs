@@ -59,5 +59,7 @@ mod tests {
             let fault = frames(&folder.path().join(name)).unwrap_err();
             assert!(!fault.passing && fault.to_string().contains(name), "{fault}");
         }
+        let missing = face_encoder::Error::MissingProgram { program: "ffmpeg" };
+        assert!(Fault::from(crate::Error::from(missing)).passing, "it can be installed");
     }
 }

@@ -246,6 +246,7 @@ impl Instruction {
             }
         }
         if examples.is_empty() {
+            bad.begin()?;
             return Err(TrainError::Empty { path: folder.into() }.into());
         }
         let draws = match &course.sampling {

@@ -87,8 +87,8 @@ fn with_additions(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Erro
     for (path, linear) in decoder.linears_mut() {
         if config.targets.iter().any(|target| path.ends_with(target.as_str())) {
             if linear.quantized.is_some() {
-                let (value, expected) = (format!("{path} in few bits"), "layers in full precision");
-                return Err(TrainError::Setting { name: "targets", value, expected }.into());
+                let (value, expected) = (format!("one with {path} in few bits"), "one in full precision");
+                return Err(TrainError::Setting { name: "the decoder", value, expected }.into());
             }
             linear.add_low_rank(config.rank, config.alpha / config.rank as f64);
         }

@@ -17,7 +17,7 @@ pub(super) struct Quarantine {
     path: PathBuf,
     /// Its lines so far.
     lines: Vec<u8>,
-    /// Whether they are in the file: not before the run has begun, for until then the folder may be another process's.
+    /// Whether they are in the file: not before the run has begun or failed to, for the folder may be another process's.
     begun: bool,
     /// The records' places. Names may be absent or stand for several.
     entries: BTreeSet<usize>,
@@ -89,9 +89,7 @@ impl Quarantine {
         if bad <= 1 || bad as f64 <= self.budget * self.of as f64 {
             return Ok(());
         }
-        if !self.begun {
-            write_bytes(&self.path, &self.lines)?;
-        }
+        self.begin()?;
         let (first, quarantine) = (self.first.clone(), self.path.clone());
         Err(TrainError::BadBudget { bad, all: self.of, first, quarantine }.into())
     }

@@ -208,7 +208,10 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
         TryLockError::Error(source) => fail(source),
     })?;
     let mut now = run.identity.clone();
-    now["optimization"] = serde_json::to_value(run.settings).unwrap_or_default();
+    let mut optimization = serde_json::to_value(run.settings).unwrap_or_default();
+    // How often it is saved changes nothing.
+    optimization.as_object_mut().map(|settings| settings.remove("save_every"));
+    now["optimization"] = optimization;
     settle(run.folder, &now)?;
     // The run is this process's now: what killed ones were writing is of no use.
     remove_partial(&run.folder.join(checkpoint::FOLDER));

@@ -96,22 +96,30 @@ fn ratings_below_the_threshold_and_ratings_that_are_none_are_rejected() {
     // They are kept like the others: elsewhere nothing is asked and paid a second time, and the costs are told the same.
     let report = data::build(&BuildOptions { out: set.path("again"), ..options }, |_| ()).unwrap();
     assert_eq!((report.paid, server.asked(), rater.asked()), (Usage::default(), 4, 4));
+    // Not so what broke on the way: no message, and nothing counted.
+    let (one, broken) = (Set::new(1), Server::new(|_, _| Reply::Raw(200, "x: y", r#"{"error": "overloaded"}"#.into())));
+    for out in ["out", "again"] {
+        let options = BuildOptions { cache: Some(one.path("cache")), ..chat(&one, out, &broken) };
+        assert_eq!(data::build(&options, |_| ()).unwrap().rejected["bad_reply"], 1);
+    }
+    assert_eq!(broken.asked(), 2);
     let read = |out: &str| std::fs::read(set.path(out).join("manifest.json")).unwrap();
     assert!(read("out") == read("again"));
 }
 
 #[test]
 fn low_ratings_are_signs_of_life() {
-    let set = Set::new(20);
-    let server = Server::new(|_, _| Reply::Text("Neutral. All is level.".into()));
-    // In turn a rating that is too low, and one that fails at all three attempts.
-    let rater = Server::new(|n, _| {
+    let set = Set::new(15);
+    let server = Server::new(|_, _| Reply::Text("All is level.".into()));
+    // For every third row a rating that is too low, for the others none.
+    let rater = Server::new(|_, body| {
         let low = r#"{"label_accuracy":2,"media_consistency":2,"label_consistency":2,"overall":2,"reason":"no"}"#;
-        if n % 4 == 0 { Reply::Text(low.into()) } else { Reply::Raw(500, "x: y", "down".into()) }
+        let happy = body["messages"][1]["content"][0]["text"].as_str().unwrap().contains("happiness");
+        if happy { Reply::Text(low.into()) } else { Reply::Raw(500, "x: y", "down".into()) }
     });
     let options = BuildOptions { rater: Some(RaterChoice::Chat(rater.options())), ..chat(&set, "out", &server) };
     let report = data::build(&options, |_| ()).unwrap();
-    assert_eq!((report.rejected["low_rating"], report.rejected["endpoint"]), (10, 10));
+    assert_eq!((report.rejected["low_rating"], report.rejected["endpoint"], report.pending), (5, 10, 10));
 }
 
 #[test]

@@ -190,6 +190,11 @@ fn splits_have_no_person_in_common() {
     assert_eq!(count, 300);
     let share = report.parts[0].persons as f64 / 100.0;
     assert!((share - 0.6).abs() < 0.15, "{share}");
+    // Records are not split over themselves.
+    let part = set.path("parts/train.json");
+    let whole = std::fs::read(&part).unwrap();
+    let error = data::split(&part, &set.path("parts"), &fractions, 8).unwrap_err();
+    assert!(error.to_string().contains("--out") && std::fs::read(&part).unwrap() == whole, "{error}");
     // What cannot be written whole leaves no part of the split before.
     let parts = set.path("parts");
     std::fs::remove_file(parts.join("test.json")).unwrap();

@@ -144,7 +144,9 @@ fn options_change_the_rows() {
     let plain = one(&["--task", "deepfake"]);
     assert_eq!(plain["scores"].as_object().unwrap().keys().collect::<Vec<_>>(), ["fake", "real"]);
     assert_eq!(plain["landmarks_used"], true);
-    assert!(one(&["--task", "deepfake", "--no-scores"]).get("scores").is_none());
+    for scorer in ["words", "likelihood"] {
+        assert!(one(&["--task", "deepfake", "--scorer", scorer, "--no-scores"]).get("scores").is_none());
+    }
     assert!(one(&["--task", "action-units"])["labels"].is_array());
     assert_ne!(one(&["--task", "deepfake", "--question", "Why is the sky blue?"])["scores"], plain["scores"]);
     for wrong in [

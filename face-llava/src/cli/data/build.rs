@@ -11,22 +11,29 @@ use face_llava::data::{
 
 use super::super::options::{CropName, DeviceOption};
 use super::super::prices::{Prices, parse_rate};
-use super::super::{Failure, Outcome, complain, progress, say};
+use super::super::{Failure, Outcome, complain, not_among, progress, say};
 
 #[derive(Args)]
-#[command(
-    after_help = "The manifest is CSV or a JSON list of objects with the columns image or video (a path beside it),
-expression, action_units, attributes, age, deepfake (real or fake), and optionally id, person,
-source and licence.
+#[command(after_help = "The manifest is CSV or a JSON list of objects with these columns, as many as there are:
+  image or video   a path beside the manifest, or in a folder images/ there
+  expression       one of happiness, sadness, neutral, anger, surprise, disgust, fear
+  action_units     numbers, separated by space, ; or +, as 6;12; none where a coder saw none
+  attributes       CelebA's names, separated by ;, as Smiling;Eyeglasses; or none
+  age              years
+  deepfake         real or fake
+  id, person       the row's name (its path where there is none), an anonymous name for splits
+  source, licence  where the picture is from
+What is empty is no label: action units and attributes then come from the points, weakly.
 
 Examples:
   face-llava data build labels.csv --out dataset
-  face-llava data build labels.csv --out dataset --tasks expression,action-units,deepfake --whole-image
+  face-llava data build crops.csv --out dataset --tasks expression,deepfake --whole-image
   face-llava data build labels.csv --out dataset --shard 0/4
-  face-llava data build labels.csv --out dataset --endpoint http://localhost:8000/v1 --model qwen-vl --rater-model qwen-vl
+  face-llava data build labels.csv --out dataset --model qwen-vl --rater-model qwen-vl \\
+    --endpoint http://localhost:8000/v1
 
-Exit codes: 0 done, 1 an error, or a build without a single record; rejected items are in rejected.jsonl."
-)]
+Exit codes: 0 done, 1 an error, a build without a single record, or items that may succeed
+later; rejected items are in rejected.jsonl.")]
 pub(super) struct Arguments {
     /// Labelled manifest, CSV or JSON
     #[arg(value_name = "MANIFEST")]
@@ -70,7 +77,7 @@ pub(super) struct Arguments {
     /// The part of the rows to do, INDEX/COUNT with the index from 0; by default what Slurm or Kubernetes says
     #[arg(long, value_name = "I/N", value_parser = |text: &str| Shard::parse(text).map_err(|e| e.to_string()))]
     shard: Option<Shard>,
-    /// Only assemble the shards that are done
+    /// Work on nothing: assemble, where all shards are done; goes with --shard 0/N
     #[arg(long)]
     merge: bool,
     /// Rows in work at a time; 0 for one on each core; endpoints bear more
@@ -101,12 +108,13 @@ struct AnnotatorOptions {
     #[arg(long, value_name = "URL", requires = "rater_model")]
     rater_endpoint: Option<String>,
     /// Environment variable that holds the key
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", visible_alias = "key-variable")]
     key_env: Option<String>,
-    /// Recorded answers instead: JSON lines of id and text
+    /// Recorded answers instead: JSON lines of id (the record's, as ROW#expression) and text
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// Recorded ratings instead: JSON lines of id and rating
+    /// Recorded ratings instead: JSON lines of id and rating (label_accuracy, media_consistency, label_consistency,
+    /// overall)
     #[arg(long, value_name = "FILE")]
     replay_ratings: Option<PathBuf>,
     /// Lowest score that each of the four ratings must reach, 1 to 10
@@ -170,6 +178,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    for written in ["records.json", "rejected.jsonl", "manifest.json"] {
+        not_among(&arguments.out.join(written), std::slice::from_ref(&arguments.source))?;
+    }
     let options = options(arguments)?;
     if arguments.merge {
         return tell(&options, &merge(&options)?);
@@ -202,6 +213,10 @@ fn tell(options: &BuildOptions, report: &BuildReport) -> Result<Outcome, Failure
         say(format_args!("written: {out}/records.json, rejected.jsonl, manifest.json"))?;
     } else {
         say(format_args!("this shard is done; {out}/records.json comes when all {} are", options.shard.count))?;
+    }
+    if report.pending > 0 {
+        complain(&format!("{} of the rejected may succeed later: give the same command", report.pending));
+        return Ok(Outcome::Failed);
     }
     // A shard may be unlucky; a whole build without a record is none.
     Ok(if report.kept > 0 || options.shard.count > 1 { Outcome::Done } else { Outcome::Failed })

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Ratings of each answer; more than one tell how much the judge agrees with itself
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     repeats: u8,
-    /// Instruction records whose answers are known to be good, by the items' names
+    /// Instruction records whose answers are known to be good; an item's is the one of its name, media or row
     #[arg(long, value_name = "RECORDS.json")]
     references: Option<PathBuf>,
     #[command(flatten)]
@@ -43,7 +43,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    not_among(&arguments.out, &arguments.files)?;
+    let beside = arguments.replay.iter().chain(&arguments.references).cloned();
+    not_among(&arguments.out, &arguments.files.iter().cloned().chain(beside).collect::<Vec<_>>())?;
     let mut runs = read_all(&arguments.files)?;
     let (Some(predictions), 0) = (runs.pop(), runs.len()) else {
         let what = "these are files of several runs; judge one at a time".into();
@@ -51,9 +52,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     };
     let task = Asked::of(&predictions.settings, &arguments.files[0])?.task;
     let known = arguments.references.as_deref().map(read_records).transpose()?;
+    let good = references(known.as_deref().unwrap_or_default(), task);
+    if known.is_some() && !predictions.rows.iter().any(|row| good.contains_key(&row.id)) {
+        let what = "none of these records is about an item and task of the answers";
+        return Err(Failure::Usage(format!("--references: {what}")));
+    }
     let options = JudgeOptions {
         repeats: arguments.repeats.into(),
-        references: references(&known.unwrap_or_default()),
+        references: good,
         workers: arguments.endpoint.workers.into(),
         overwrite: arguments.overwrite,
     };

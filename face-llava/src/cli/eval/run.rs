@@ -11,7 +11,7 @@ use face_llava::{Sampling, SessionOptions};
 use serde_json::json;
 
 use super::super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or};
-use super::super::{Failure, Outcome, busy, complain, progress};
+use super::super::{Failure, Outcome, busy, complain, not_among, progress};
 use super::data::{DataOptions, Opened};
 use super::endpoint::{EndpointOptions, bill};
 
@@ -73,6 +73,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let session = arguments.session()?;
+    not_among(&arguments.out, std::slice::from_ref(&arguments.data.root))?;
     let opened = arguments.data.open()?;
     if let Some(chat) = arguments.endpoint.chat() {
         let EndpointOptions { cache, workers, .. } = &arguments.endpoint;

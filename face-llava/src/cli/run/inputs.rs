@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Endings of files that a folder is searched for; what a file is, its content decides.
 const PICTURES: [&str; 9] = ["jpg", "jpeg", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"];
-const CLIPS: [&str; 11] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "3gp"];
+const CLIPS: [&str; 17] = [
+    "mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "m2v", "vob", "mts", "m2ts", "ogv", "wmv", "asf", "flv",
+    "3gp",
+];
 
 /// A file to open.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use self::row_file::{RowFile, Tally};
 #[cfg(feature = "eval")]
 use super::busy;
 use super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or, parse_select};
-use super::{Failure, Outcome, complain, progress, say};
+use super::{Failure, Outcome, complain, not_among, progress, say};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -27,8 +27,13 @@ use super::{Failure, Outcome, complain, progress, say};
   face-llava run --task action-units --all-faces group.jpg
   face-llava run --task age crops/ --whole-image --out ages.jsonl
   face-llava run --task expression photos/ --scorer likelihood --out fast.jsonl
-One JSON object for each input, or for each face with --all-faces, in the order of the inputs. An interrupted run goes on
-where it stopped when the same command is given again.
+One JSON object for each input, or for each face with --all-faces, in the order of the inputs:
+  {\"schema\":1,\"path\":\"a.jpg\",\"task\":\"expression\",\"face\":{\"index\":0,\"bbox\":[..],\"score\":0.9,\"of\":1},
+   \"label\":\"happiness\",\"raw\":\"Happiness. ..\",\"unparsed\":false,\"scores\":{\"happiness\":0.97, ..},
+   \"landmarks_used\":true,\"error\":null}
+Action units and attributes have labels, a list. unparsed: the words gave no label. error: code and message,
+where there is no answer. Of folders, files with the usual endings of pictures and videos are taken.
+An interrupted run goes on where it stopped when the same command is given again.
 Exit codes: 0 all well, 1 some input failed, 2 wrong usage, 3 no face in any of them.")]
 pub(crate) struct Arguments {
     /// expression, action-units, attributes, age or deepfake
@@ -96,6 +101,9 @@ pub(super) fn parse_task(name: &str) -> Result<Task, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let options = arguments.session()?;
+    if let Some(out) = &arguments.out {
+        not_among(out, &arguments.paths)?;
+    }
     let inputs = inputs::list(&arguments.paths);
     if inputs.is_empty() {
         return Err(Failure::Usage("no pictures or videos in the given folders".into()));

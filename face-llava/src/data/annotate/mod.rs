@@ -59,7 +59,7 @@ pub struct Request<'a> {
 
 /// Writes answers. Shared by the workers.
 pub trait Annotator: Send + Sync {
-    /// Name, model, prompt and settings: whatever changes the answers. Part of the manifest and of cache keys.
+    /// Name, model, prompt and settings: whatever changes the answers. Part of the manifest.
     fn identity(&self) -> String;
 
     /// The answer.

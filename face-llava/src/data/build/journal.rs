@@ -193,7 +193,7 @@ impl Journals {
         for index in 0..count {
             let shard = Shard { index, count };
             let path = journal_path(out, shard);
-            let items = of == Of::All(count) || of == Of::Shard(shard);
+            let items = matches!(of, Of::All(_)) || of == Of::Shard(shard);
             match File::open(&path) {
                 Ok(file) => all.index(path, BufReader::new(file), settings, items.then_some(tasks))?,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -97,7 +97,7 @@ pub fn build_with(
     synced?;
     report.paid = state.paid;
     let after = plan.journals(Of::All(options.shard.count))?;
-    plan.count(&after, &mut report);
+    plan.count(options.shard, &after, &mut report);
     if after.slots.iter().all(Option::is_some) {
         plan.assembly().write()?;
         report.complete = true;
@@ -105,16 +105,18 @@ pub fn build_with(
     Ok(report)
 }
 
-/// Assembles the final files from the journals of all shards, without working on any.
+/// Assembles the final files from the journals of all shards, without working on any. The report is about all of them.
 ///
 /// # Errors
 /// [`DataError::Unfinished`] where items are missing; else as [`build`].
 pub fn merge(options: &BuildOptions) -> Result<BuildReport, crate::Error> {
     let (annotator, rater) = choice::open(options)?;
     let plan = Plan::new(options, &*annotator, rater.as_deref())?;
+    same_shards(&options.out, options.shard)?;
     plan.assembly().write()?;
-    let mut report = plan.report();
-    plan.count(&plan.journals(Of::Shard(options.shard))?, &mut report);
+    let all = Shard::default();
+    let mut report = plan.report(all);
+    plan.count(all, &plan.journals(Of::All(options.shard.count))?, &mut report);
     report.resumed = report.items;
     report.complete = true;
     Ok(report)
@@ -169,22 +171,22 @@ impl<'a> Plan<'a> {
         Assembly { options: self.options, source: &self.source, tasks: &self.tasks, settings: &self.settings }
     }
 
-    /// Rows of this shard.
-    fn rows(&self) -> impl Iterator<Item = usize> {
-        (self.options.shard.index..self.source.rows.len()).step_by(self.options.shard.count)
+    /// Rows of a shard.
+    fn rows(&self, shard: Shard) -> impl Iterator<Item = usize> {
+        (shard.index..self.source.rows.len()).step_by(shard.count)
     }
 
-    fn report(&self) -> BuildReport {
-        let items = self.rows().count() * self.tasks.len();
+    fn report(&self, shard: Shard) -> BuildReport {
+        let items = self.rows(shard).count() * self.tasks.len();
         BuildReport { items, ignored_columns: self.source.ignored.clone(), ..BuildReport::default() }
     }
 
-    /// Rows with their unfinished tasks.
+    /// Rows of this shard with their unfinished tasks.
     fn todo(&self, journals: &Journals) -> (Vec<(usize, Vec<Task>)>, BuildReport) {
-        let mut report = self.report();
+        let mut report = self.report(self.options.shard);
         let open = |item: usize| journals.slots[item].as_ref().is_none_or(|slot| slot.passing);
         let todo: Vec<(usize, Vec<Task>)> = self
-            .rows()
+            .rows(self.options.shard)
             .map(|row| {
                 let tasks = self.tasks.iter().enumerate().filter(|(t, _)| open(row * self.tasks.len() + t));
                 (row, tasks.map(|(_, task)| *task).collect::<Vec<_>>())
@@ -195,13 +197,16 @@ impl<'a> Plan<'a> {
         (todo, report)
     }
 
-    /// Kept and rejected items of this shard.
-    fn count(&self, journals: &Journals, report: &mut BuildReport) {
-        for row in self.rows() {
+    /// Kept and rejected items of a shard.
+    fn count(&self, shard: Shard, journals: &Journals, report: &mut BuildReport) {
+        for row in self.rows(shard) {
             for slot in journals.slots[row * self.tasks.len()..][..self.tasks.len()].iter().flatten() {
                 match &slot.code {
                     None => report.kept += 1,
-                    Some(code) => *report.rejected.entry(code.clone()).or_default() += 1,
+                    Some(code) => {
+                        *report.rejected.entry(code.clone()).or_default() += 1;
+                        report.pending += usize::from(slot.passing);
+                    }
                 }
             }
         }

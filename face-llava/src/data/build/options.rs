@@ -198,6 +198,8 @@ pub struct BuildReport {
     pub kept: usize,
     /// Rejected, by code.
     pub rejected: BTreeMap<String, usize>,
+    /// Of them, those that may succeed when the build goes on.
+    pub pending: usize,
     /// What this run caused at endpoints.
     pub paid: Usage,
     /// Whether all shards are done and the final files are written.

@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Fault;
+use crate::Task;
 use crate::data::annotate::Priced;
 use crate::data::{Record, Speaker};
 
@@ -67,11 +68,17 @@ impl Default for JudgeOptions {
     }
 }
 
-/// The first answer of each record, by the record's name.
-pub fn references(records: &[Record]) -> BTreeMap<String, String> {
-    let answer = |record: &Record| {
-        let message = record.conversations.iter().find(|message| message.from == Speaker::Gpt)?;
-        Some((record.id.clone(), message.value.clone()))
-    };
-    records.iter().filter_map(answer).collect()
+/// The first answer of each record that is about a task or does not say, by the names that an item may have for it: the
+/// record's, its media's and its row's.
+pub fn references(records: &[Record], task: Task) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for record in records.iter().filter(|record| record.meta.as_ref().is_none_or(|meta| meta.task == task)) {
+        let Some(answer) = record.conversations.iter().find(|message| message.from == Speaker::Gpt) else { continue };
+        let media = record.media().map(|media| media.display().to_string());
+        let row = record.meta.as_ref().map(|meta| meta.source_id.clone());
+        for name in [Some(record.id.clone()), media, row].into_iter().flatten().filter(|name| !name.is_empty()) {
+            all.insert(name, answer.value.clone());
+        }
+    }
+    all
 }
