@@ -8,7 +8,8 @@
 //!
 //! [`ModelDir`] opens a checkpoint as the hub keeps it, [`FaceLlava::load`] fills the [`Network`], a [`Session`] holds
 //! the media and the conversation. The device decides where everything runs; features `cpu` (default), `wgpu` and
-//! `cuda` build the backends in.
+//! `cuda` build the backends in. Further features, on by default: `data` builds datasets, `train` trains, `eval` runs the
+//! benchmarks, `mini` puts the small model inside; `tls` is for endpoints over https.
 //!
 //! ```no_run
 //! use face_llava::{FaceLlava, LoadOptions, Media, ModelDir, SessionOptions, open_device};

@@ -21,7 +21,8 @@ use super::{Failure, Outcome, busy, say};
   face-llava bench
   face-llava bench --model FaceLLaVA --quantize int4
   face-llava bench --random 7b --quantize int4 --runs 3
-Medians of several runs. Prefill reads a prompt at once, decoding writes one token after the other.")]
+Medians of several runs. Prefill reads a prompt at once, decoding writes one token after the
+other.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,

@@ -13,7 +13,7 @@ use super::{Failure, Outcome, complain, look, say, tell};
 #[command(after_help = "Examples:
   face-llava chat --model FaceLLaVA photo.jpg
   printf 'What is the age?\\nWhy?\\n' | face-llava chat --model FaceLLaVA photo.jpg
-An empty line or end of input ends the conversation.")]
+An empty line at a terminal, or the end of input, ends the conversation.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,

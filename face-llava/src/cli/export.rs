@@ -15,8 +15,8 @@ use super::{Failure, Outcome, busy, say};
   face-llava export --model stage2/model --out FaceLLaVA-mine --dtype f16
   face-llava export --model FaceLLaVA --quantize int4 --out FaceLLaVA-int4
   face-llava export --model checkpoint-bin --out as-safetensors
-With --quantize the decoder's layers are kept in few bits, whatever --dtype says: this program then reads less and
-starts sooner; others cannot read them.")]
+With --quantize the decoder's layers are kept in few bits, whatever --dtype says: this program
+then reads less and starts sooner; others cannot read them.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,

@@ -10,7 +10,7 @@ use face_llava::train::{
     Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, TrainError,
     Trains, adapt, initialise, media_of, mini, save_adapter, train, trained_values,
 };
-use face_llava::{FaceLlava, LoadOptions, ModelDir, NamedDevice, open_device};
+use face_llava::{FaceLlava, LoadOptions, ModelDir, NamedDevice, TowerFolders, open_device};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -59,6 +59,12 @@ struct StageOptions {
     /// Folder of the model to start from
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// LanguageBind_Image folder to take the image tower from
+    #[arg(long, value_name = "DIR")]
+    image_tower: Option<PathBuf>,
+    /// LanguageBind_Video_merge folder to take the video tower from
+    #[arg(long, value_name = "DIR")]
+    video_tower: Option<PathBuf>,
     /// Peak learning rate [default: the stage's own]
     #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
@@ -180,7 +186,8 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let devices = options.devices(arguments.device.open()?)?;
     // The frozen towers record no gradients.
     let device = devices[0].clone().without_autodiff();
-    let dir = ModelDir::open(options.model.clone().unwrap_or_default())?;
+    let towers = TowerFolders { image: options.image_tower.clone(), video: options.video_tower.clone() };
+    let dir = ModelDir::open_with(options.model.clone().unwrap_or_default(), &towers)?;
     let lora = LoraConfig { rank: options.rank, alpha: options.alpha, targets: options.targets.clone() };
     let mut stage = match name {
         StageName::Landmarks => Stage::landmark_modules(),
@@ -236,6 +243,8 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let identity = json!({
         "stage": stage.trains,
         "model": dir.path(),
+        "image_tower": options.image_tower,
+        "video_tower": options.video_tower,
         "data": arguments.data,
         "records": file.sha256,
         "template": options.template.template(),

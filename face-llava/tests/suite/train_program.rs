@@ -168,4 +168,12 @@ fn a_dry_run_shows_tokens_and_labels() {
     assert!(text.contains("[picture or frame 0]") && text.contains("▁") | text.contains("\" A\""), "{text}");
     let learnt: Vec<&str> = text.lines().filter(|l| l.ends_with("learnt") && l.contains('\t')).collect();
     assert!(learnt.last().unwrap().contains("</s>"), "{text}");
+    // A tower may lie elsewhere.
+    let with_tower = |tower: &Path| {
+        let mut command = command(folder.path(), "dry");
+        command.args(["--dry-run", "--image-tower"]).arg(tower);
+        command
+    };
+    succeeds(with_tower(&crate::encoder_fixture("LanguageBind_Image")));
+    assert!(complaint(with_tower(Path::new("nowhere"))).contains("nowhere"));
 }

@@ -12,13 +12,15 @@ use super::endpoint::{EndpointOptions, bill};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  face-llava eval judge predictions.jsonl --endpoint https://host/v1 --endpoint-model gpt-4o-2024-08-06 \\
-    --key-variable KEY --cache cache --out judged.jsonl
+  face-llava eval judge predictions.jsonl --out judged.jsonl --endpoint https://host/v1 \\
+    --endpoint-model gpt-4o-2024-08-06 --key-variable KEY --cache cache
   face-llava eval judge predictions.jsonl --replay judged.jsonl --out again.jsonl
 
-Three criteria from 1 to 10: does the reasoning fit what is shown, does it fit the truth, is it whole. A reply without
-three such numbers is a missing rating and counts in no mean. The summary lies in FILE.summary.json.
-Exit codes: 0 every answer was judged, 1 an error, or some have to be judged again: give the same command.")]
+Three criteria from 1 to 10: does the reasoning fit what is shown, does it fit the truth, is it
+whole. A reply without three such numbers is a missing rating and counts in no mean. The summary
+lies in FILE.summary.json.
+Exit codes: 0 every answer was judged, 1 an error, or some have to be judged again: give the
+same command.")]
 pub(super) struct Arguments {
     /// Predictions of a run, all shards of it
     #[arg(required = true, value_name = "FILE.jsonl")]

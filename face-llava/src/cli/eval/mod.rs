@@ -19,7 +19,8 @@ use super::{Failure, Outcome};
   face-llava eval score raf-db.jsonl --scorer strict,likelihood --out scores.json
   face-llava eval report scores.json --predictions raf-db.jsonl --out report
 
-Predictions come first and hold all that a score needs: scores are computed again without the model.")]
+Predictions come first and hold all that a score needs: scores are computed again without the
+model.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

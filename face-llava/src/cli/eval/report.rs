@@ -17,8 +17,8 @@ const MAX_SCORES: u64 = 256 << 20;
 #[command(after_help = "Example:
   face-llava eval report scores.json --predictions raf-db.jsonl --out report
 
-Writes report.md, report.json, a confusion matrix and a bar for each class as pictures, and, with --predictions,
-index.html: one page without network that shows pictures with the answers.")]
+Writes report.md, report.json, a confusion matrix and a bar for each class as pictures, and,
+with --predictions, index.html: one page without network that shows pictures with the answers.")]
 pub(super) struct Arguments {
     /// Files that `eval score --out` wrote
     #[arg(required = true, value_name = "SCORES.json")]

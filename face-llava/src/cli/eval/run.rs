@@ -24,9 +24,11 @@ use super::endpoint::{EndpointOptions, bill};
   face-llava eval run --benchmark held-out --root labels.csv --out own.jsonl
   face-llava eval run --benchmark records --root test.json --task age --out ages.jsonl
 
-One JSON object for each item, in the benchmark's order; what they were made with lies in FILE.settings.json. An
-interrupted run goes on where it stopped when the same command is given again, and ends with the same bytes.
-Exit codes: 0 every item has its row, 1 an error, or no item was answered, or some have to be asked about again.")]
+One JSON object for each item, in the benchmark's order; what they were made with lies in
+FILE.settings.json. An interrupted run goes on where it stopped when the same command is given
+again, and ends with the same bytes.
+Exit codes: 0 every item has its row, 1 an error, or no item was answered, or some have to be
+asked about again.")]
 #[command(group(ArgGroup::new("elsewhere").args(["endpoint"]).conflicts_with_all(["ModelOptions", "InputOptions", "DeviceOption"])))]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -11,7 +11,7 @@ use super::super::{Failure, Outcome, not_among, say};
 #[derive(Args)]
 #[command(after_help = "Examples:
   face-llava eval score raf-db.jsonl --scorer strict
-  face-llava eval score dfew-0.jsonl dfew-1.jsonl celeba.jsonl --scorer text-compatible,strict --out scores.json
+  face-llava eval score dfew-0.jsonl dfew-1.jsonl --scorer text-compatible,strict --out scores.json
 
 Shards of a run are taken together.")]
 pub(super) struct Arguments {

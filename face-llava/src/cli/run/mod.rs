@@ -28,11 +28,13 @@ use super::{Failure, Outcome, complain, not_among, progress, say};
   face-llava run --task age crops/ --whole-image --out ages.jsonl
   face-llava run --task expression photos/ --scorer likelihood --out fast.jsonl
 One JSON object for each input, or for each face with --all-faces, in the order of the inputs:
-  {\"schema\":1,\"path\":\"a.jpg\",\"task\":\"expression\",\"face\":{\"index\":0,\"bbox\":[..],\"score\":0.9,\"of\":1},
+  {\"schema\":1,\"path\":\"a.jpg\",\"task\":\"expression\",
+   \"face\":{\"index\":0,\"bbox\":[..],\"score\":0.9,\"of\":1},
    \"label\":\"happiness\",\"raw\":\"Happiness. ..\",\"unparsed\":false,\"scores\":{\"happiness\":0.97, ..},
    \"landmarks_used\":true,\"error\":null}
-Action units and attributes have labels, a list. unparsed: the words gave no label. error: code and message,
-where there is no answer. Of folders, files with the usual endings of pictures and videos are taken.
+Action units and attributes have labels, a list. unparsed: the words gave no label. error: code
+and message, where there is no answer.
+Folders are searched for files with the usual endings of pictures and videos.
 An interrupted run goes on where it stopped when the same command is given again.
 Exit codes: 0 all well, 1 some input failed, 2 wrong usage, 3 no face in any of them.")]
 pub(crate) struct Arguments {
