@@ -56,10 +56,24 @@ impl Set {
 
     fn command(&self, out: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_face-llava"));
-        command.args(["data", "build", "--whole-image", "--tasks", "all", "--device", "cpu"]);
+        // One row after the other, and no shard that this machine's scheduler might name.
+        command.args(["data", "build", "--whole-image", "--tasks", "all", "--device", "cpu", "--workers", "1"]);
+        for name in ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"] {
+            command.env_remove(name);
+        }
         command.arg(self.path("labels.csv")).arg("--out").arg(self.path(out));
         command
     }
+}
+
+/// The same command under limits that a shell sets.
+fn limited(limits: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{limits}; exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, _) in command.get_envs() {
+        shell.env_remove(name);
+    }
+    shell
 }
 
 pub(crate) fn fails(options: &BuildOptions) -> DataError {
@@ -250,11 +264,9 @@ fn more_shards_than_files_that_may_be_open_are_assembled() {
         std::fs::write(journal(index), text.lines().next().unwrap().to_owned() + "\n").unwrap();
     }
     std::fs::remove_file(set.path("many/records.json")).unwrap();
-    let merge = format!("--shard 0/{count} --merge");
-    let arguments =
-        set.command("many").get_args().map(|a| a.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ");
-    let script = format!("ulimit -n 48; exec {} {arguments} {merge}", env!("CARGO_BIN_EXE_face-llava"));
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let mut merge = set.command("many");
+    merge.args(["--merge", "--shard", &format!("0/{count}")]);
+    let output = limited("ulimit -n 48", &merge).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert_same(&set.path("one"), &set.path("many"));
 }
@@ -371,13 +383,8 @@ fn a_full_disk_keeps_what_is_finished() {
     let journal = std::fs::metadata(set.path("whole/journal-0-of-1.jsonl")).unwrap().len();
     // No file may grow beyond half the journal; the crops are smaller.
     let limit = journal / 2 / 512;
-    let arguments: Vec<String> = set.command("full").get_args().map(|a| format!("'{}'", a.to_str().unwrap())).collect();
-    let script = format!(
-        "trap '' XFSZ; ulimit -f {limit}; exec {} {} --workers 1",
-        env!("CARGO_BIN_EXE_face-llava"),
-        arguments.join(" ")
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let limits = format!("trap '' XFSZ; ulimit -f {limit}");
+    let output = limited(&limits, &set.command("full")).output().unwrap();
     let message = said(&output);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("cannot be written") && message.contains("finished items are kept"), "{message}");

@@ -224,13 +224,12 @@ fn verdicts() {
 }
 
 #[test]
-fn long_nonsense_is_read_in_no_time() {
-    let start = std::time::Instant::now();
+fn long_nonsense_is_read_as_short_nonsense_is() {
     for part in ["not ", "no, ", "AU12 ", "AUs 1, ", "\n", "- ", "(", "30-", "cannot ", "or ", "between 1 and "] {
-        let text = part.repeat(5_000);
         for task in Task::ALL {
-            task.labels_of(&text);
+            let read = |times: usize| task.labels_of(&part.repeat(times));
+            assert_eq!(read(5_000), read(50), "{part:?} {}", task.name());
         }
     }
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert_eq!(Task::ActionUnits.labels_of(&"AU12 ".repeat(5_000)), Some(vec!["AU12".to_owned()]));
 }

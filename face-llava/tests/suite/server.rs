@@ -47,7 +47,7 @@ impl Server {
 
     pub fn options(&self) -> ChatOptions {
         ChatOptions {
-            timeout: Duration::from_millis(600),
+            timeout: Duration::from_secs(30),
             attempts: 3,
             pause: Duration::from_millis(5),
             prompt_price: 2.0,

@@ -1,13 +1,14 @@
 //! Tokens, templates, streams.
 
+use std::sync::LazyLock;
+
 use face_llava::text::{Conversation, Piece, PromptToken, StopStrings, Template, TextStream, Tokenizer, Turn};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{fixture, ids, json};
 
-fn tokenizer() -> Tokenizer {
-    Tokenizer::open(&fixture("tiny-simple/checkpoint/tokenizer.json"), 32_000, 1, 2).unwrap()
-}
+static TOKENIZER: LazyLock<Tokenizer> =
+    LazyLock::new(|| Tokenizer::open(&fixture("tiny-simple/checkpoint/tokenizer.json"), 32_000, 1, 2).unwrap());
 
 /// Ids with -200 for media, as the authors write them.
 fn encoded(pieces: &[Piece]) -> Vec<i64> {
@@ -15,7 +16,7 @@ fn encoded(pieces: &[Piece]) -> Vec<i64> {
         PromptToken::Text(id) => i64::from(*id),
         PromptToken::Media(_) => -200,
     };
-    tokenizer().encode(pieces).unwrap().iter().map(id).collect()
+    TOKENIZER.encode(pieces).unwrap().iter().map(id).collect()
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn plain_text_matches() {
             continue;
         }
         let mut ours = vec![1];
-        ours.extend(tokenizer().encode_text(text).unwrap());
+        ours.extend(TOKENIZER.encode_text(text).unwrap());
         assert_eq!(ours, ids(&case["ids"]), "{text:?}");
     }
 }
@@ -88,7 +89,7 @@ fn streamed(tokenizer: &Tokenizer, tokens: &[u32], stop: &[&str]) -> (Vec<String
 
 #[test]
 fn a_stream_is_the_decoded_text_for_any_tokens() {
-    let tokenizer = tokenizer();
+    let tokenizer = &*TOKENIZER;
     let mut rng = StdRng::seed_from_u64(6);
     for round in 0..3000 {
         let length = rng.random_range(0..24);
@@ -97,31 +98,31 @@ fn a_stream_is_the_decoded_text_for_any_tokens() {
             if rng.random_range(0..3) < 2 { rng.random_range(3..259) } else { rng.random_range(0..32_000) }
         };
         let tokens: Vec<u32> = (0..length).map(|_| token(&mut rng)).collect();
-        let (pieces, _) = streamed(&tokenizer, &tokens, &[]);
+        let (pieces, _) = streamed(tokenizer, &tokens, &[]);
         assert_eq!(pieces.concat(), tokenizer.decode(&tokens).unwrap(), "round {round}: {tokens:?}");
     }
 }
 
 #[test]
 fn emoji_and_han_come_whole() {
-    let tokenizer = tokenizer();
+    let tokenizer = &*TOKENIZER;
     let text = "émotion 😀 表情 naïve 👩‍🚀";
-    let (pieces, _) = streamed(&tokenizer, &tokenizer.encode_text(text).unwrap(), &[]);
+    let (pieces, _) = streamed(tokenizer, &tokenizer.encode_text(text).unwrap(), &[]);
     assert_eq!(pieces.concat(), text);
     assert!(pieces.iter().all(|p| !p.contains('\u{fffd}')));
 }
 
 #[test]
 fn a_stop_string_across_tokens_is_not_leaked() {
-    let tokenizer = tokenizer();
+    let tokenizer = &*TOKENIZER;
     let tokens = tokenizer.encode_text("The answer is 42. Next question: why?").unwrap();
     for stop in ["Next question", "2. N", " is 42", "why?"] {
-        let (pieces, stopped) = streamed(&tokenizer, &tokens, &[stop]);
+        let (pieces, stopped) = streamed(tokenizer, &tokens, &[stop]);
         let text = pieces.concat();
         assert!(stopped && !text.contains(stop), "{stop:?}: {text:?}");
         assert!("The answer is 42. Next question: why?".starts_with(&text));
     }
-    let (pieces, stopped) = streamed(&tokenizer, &tokens, &["never", "why??"]);
+    let (pieces, stopped) = streamed(tokenizer, &tokens, &["never", "why??"]);
     assert!(!stopped && pieces.concat().ends_with("why?"), "what was held back comes at the end");
 }
 

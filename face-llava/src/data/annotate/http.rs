@@ -1,5 +1,6 @@
 //! Asking an endpoint, patiently but not for ever.
 
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,6 +29,15 @@ pub(super) struct Client {
     gap: Duration,
     next: Mutex<Instant>,
     asked: AtomicU64,
+}
+
+/// Whether an address leads to this machine itself.
+fn is_local(url: &str) -> bool {
+    let url = url.parse::<ureq::http::Uri>().ok();
+    url.as_ref().and_then(|url| url.host()).is_some_and(|host| {
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// What one attempt came to.
@@ -59,6 +69,8 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("face-llava/", env!("CARGO_PKG_VERSION")));
+        // No proxy knows this machine's own servers.
+        let config = if is_local(&url) { config.proxy(None) } else { config };
         let gap = match options.requests_per_minute {
             Some(n) if n > 0.0 => Duration::from_secs_f64((60.0 / n).min(3600.0)),
             _ => Duration::ZERO,
@@ -160,5 +172,20 @@ pub(crate) fn quote(text: &str) -> String {
     match line.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_servers_are_known() {
+        for local in ["http://localhost:8000/v1", "http://127.0.0.1/v1/chat/completions", "http://[::1]:9/v1"] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in ["https://example.org/v1", "http://10.0.0.1/v1", "http://localhost.example.org", "rubbish"] {
+            assert!(!is_local(other), "{other}");
+        }
     }
 }
