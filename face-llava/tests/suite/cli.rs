@@ -130,6 +130,15 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(code(run(&["nothing"])), 2);
     assert_eq!(code(run(&["faces", "/nonexistent.png"])), 1);
     assert_eq!(code(run(&["faces", &blank, "--overlay", &blank])), 2);
+    // Nothing writes over what it reads.
+    let manifest = folder.path().join("manifest.json");
+    std::fs::write(&manifest, "[]").unwrap();
+    assert_eq!(code(run(&["data", "build", text(&manifest), "--out", text(folder.path())])), 2);
+    assert_eq!(code(run(&["run", "--task", "age", &blank, "--out", &blank, "--overwrite"])), 2);
+    let held_out = ["eval", "run", "--benchmark", "held-out", "--overwrite"];
+    let same = ["--root", text(&manifest), "--out", text(&manifest)];
+    assert_eq!(code(run(&[held_out.as_slice(), &same].concat())), 2);
+    assert_eq!(std::fs::read(&manifest).unwrap(), b"[]");
     assert_eq!(code(run(&["data", "build", "labels.csv", "--out", "x", "--endpoint", "http://127.0.0.1:9/v1"])), 2);
     assert_eq!(code(ask(&[text(&photo), "What?", "--face", "7"])), 1);
     assert_eq!(code(ask(&[text(&photo), " "])), 1);
