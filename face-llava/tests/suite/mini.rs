@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use face_llava::train::{self, Event, MiniRecipe};
 use face_llava::{FaceLlava, FaceOptions, LandmarkSource, LoadOptions, Media, ModelDir, SessionOptions, Task};
 
+use crate::data::Set;
 use crate::{astronaut, device};
 
 /// On disk, all of it.
@@ -82,4 +84,48 @@ fn the_program_asks_it_where_no_model_is_named() {
     assert!(!err.contains("warning"), "{err}");
     let (code, _, err) = ask(&["ask", photo, "Why?", "--image-tower", "somewhere"]);
     assert!(code == 2 && err.contains("--model"), "{err}");
+}
+
+/// The whole recipe with numbers so small that it teaches nothing.
+#[test]
+fn its_recipe_ends_with_a_model_and_goes_on_from_what_is_there() {
+    let set = Set::new(24);
+    let (manifest, out) = (set.path("labels.csv"), set.path("mini"));
+    let recipe = MiniRecipe {
+        width: 32,
+        tower_layers: 1,
+        decoder_layers: 1,
+        teacher_widths: vec![4, 8],
+        teacher_epochs: 1,
+        tower_epochs: 1,
+        records: 32,
+        epochs: [1, 1, 1],
+        versions: 1,
+        clips: 2,
+        ..MiniRecipe::default()
+    };
+    let taught = |recipe: &MiniRecipe| {
+        let mut steps = Vec::new();
+        let model = train::mini(recipe, &manifest, &out, &device(), &mut |event| {
+            if let Event::Step(name) = event {
+                steps.push(name);
+            }
+        });
+        (model, steps.len())
+    };
+    let (model, steps) = taught(&recipe);
+    let model = model.unwrap();
+    assert_eq!(steps, 7);
+    let strict = LoadOptions { strict: true, ..LoadOptions::default() };
+    let network = FaceLlava::load(&ModelDir::open(&model).unwrap(), &strict, &device()).unwrap().network;
+    assert!(network.fusion.is_some() && network.image_tower.is_some() && network.video_tower.is_some());
+    // Finished, it has nothing to do; without the model it is written again from the last checkpoints, byte for byte.
+    assert_eq!(taught(&recipe).1, 0);
+    let weights = || std::fs::read(model.join("model.safetensors")).unwrap();
+    let before = weights();
+    std::fs::remove_dir_all(&model).unwrap();
+    taught(&recipe).0.unwrap();
+    assert!(weights() == before);
+    let other = taught(&MiniRecipe { seed: 1, ..recipe }).0.unwrap_err();
+    assert!(other.to_string().contains("recipe.seed: 0 -> 1"), "{other}");
 }
