@@ -242,6 +242,27 @@ fn what_cannot_be_asked_is_said_before_anything_is_done() {
 }
 
 #[test]
+fn keys_travel_with_requests_and_are_written_nowhere() {
+    let (set, server) = (Set::new(2), Server::new(good));
+    // A variable that every test has.
+    let variable = "CARGO_MANIFEST_DIR";
+    let key = std::env::var(variable).unwrap();
+    let annotator = AnnotatorChoice::Chat(ChatOptions { key_variable: Some(variable.into()), ..server.options() });
+    let options = BuildOptions { annotator, cache: Some(set.path("cache")), ..chat(&set, "out", &server) };
+    assert_eq!(data::build(&options, |_| ()).unwrap().kept, 2);
+    assert_eq!(*server.authorizations.lock().unwrap(), [format!("Bearer {key}"), format!("Bearer {key}")]);
+    let files = [walk(&set.path("out")), walk(&set.path("cache"))].concat();
+    assert!(files.len() > 6);
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(key.len()).any(|w| w == key.as_bytes()), "{}", file.display());
+    }
+    // Without a key nobody is named.
+    data::build(&chat(&set, "other", &server), |_| ()).unwrap();
+    assert_eq!((server.asked(), server.authorizations.lock().unwrap().len()), (4, 2));
+}
+
+#[test]
 fn nothing_is_invented_where_there_is_no_label() {
     let (set, server) = (Set::new(1), Server::new(good));
     let options = BuildOptions { tasks: Some(vec![Task::Age]), ..chat(&set, "out", &server) };

@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub url: String,
     asked: Arc<AtomicUsize>,
     pub bodies: Arc<Mutex<Vec<Value>>>,
+    /// What requests said about who asks.
+    pub authorizations: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -34,12 +36,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (asked, bodies) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let server = Self { url, asked: asked.clone(), bodies: bodies.clone() };
+        let authorizations = Arc::new(Mutex::new(Vec::new()));
+        let server = Self { url, asked: asked.clone(), bodies: bodies.clone(), authorizations: authorizations.clone() };
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (behaviour, asked, bodies) = (behaviour.clone(), asked.clone(), bodies.clone());
-                std::thread::spawn(move || serve(stream.unwrap(), &*behaviour, &asked, &bodies));
+                let authorizations = authorizations.clone();
+                std::thread::spawn(move || serve(stream.unwrap(), &*behaviour, &asked, &bodies, &authorizations));
             }
         });
         server
@@ -62,7 +66,13 @@ impl Server {
 }
 
 /// Answers the requests of one connection; a broken connection is the client's right.
-fn serve(stream: TcpStream, behaviour: &Behaviour, asked: &AtomicUsize, bodies: &Mutex<Vec<Value>>) {
+fn serve(
+    stream: TcpStream,
+    behaviour: &Behaviour,
+    asked: &AtomicUsize,
+    bodies: &Mutex<Vec<Value>>,
+    authorizations: &Mutex<Vec<String>>,
+) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     loop {
@@ -74,6 +84,9 @@ fn serve(stream: TcpStream, behaviour: &Behaviour, asked: &AtomicUsize, bodies: 
             }
             if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
+            }
+            if line.to_lowercase().starts_with("authorization:") {
+                authorizations.lock().unwrap().push(line["authorization:".len()..].trim().to_owned());
             }
             if line == "\r\n" {
                 break;
