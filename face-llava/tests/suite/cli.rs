@@ -218,3 +218,24 @@ fn every_command_shows_examples() {
         assert!(code == 0 && out.contains("Example"), "{command}");
     }
 }
+
+#[test]
+fn a_model_is_exported_in_few_bits_asked_in_half_precision_and_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = folder.path().join("few");
+    let done = |arguments: &[&str]| {
+        let (code, out, err) = said(&run(arguments));
+        assert_eq!(code, 0, "{arguments:?}: {err}");
+        out
+    };
+    done(&["export", "--quantize", "int8", "--out", text(&few)]);
+    let photo = astronaut();
+    for how in [["--model", text(&few)], ["--precision", "bf16"]] {
+        let answer = done(&[["ask", text(&photo), "What emotion is shown?"].as_slice(), &how].concat());
+        assert!(answer.starts_with("Happiness."), "{how:?}: {answer}");
+    }
+    let times: Value = serde_json::from_str(&done(&["bench", "--runs", "1", "--json"])).unwrap();
+    for what in ["load_ms", "tower_ms", "prefill_ms", "decoding_ms", "label_ms"] {
+        assert!(times[what].as_f64().unwrap() > 0.0, "{what}: {times}");
+    }
+}
