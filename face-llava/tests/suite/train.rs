@@ -192,7 +192,8 @@ fn other_settings_are_refused_with_the_difference() {
     let error = fit(&CLEAN, folder.path(), &larger, None).unwrap_err().to_string();
     assert!(error.contains("micro_batch: 8 -> 4") && error.contains("accumulation: 1 -> 2"), "{error}");
     let bad = Optimization { epochs: 0, ..settings() };
-    assert!(fit(&CLEAN, folder.path(), &bad, None).is_err());
+    let error = fit(&CLEAN, &folder.path().join("fresh"), &bad, None).unwrap_err();
+    assert!(matches!(error, Error::Train(TrainError::Setting { name: "epochs", .. })), "{error}");
 }
 
 #[test]
