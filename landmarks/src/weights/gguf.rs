@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Blocks, Dtype, Source, TensorInfo, WeightsFault};
+use super::{Blocks, Dtype, MAX_NAME, MAX_TENSORS, Source, TensorInfo, WeightsFault};
 
 pub(super) const MAGIC: &[u8] = b"GGUF";
 const MAX_HEADER: u64 = 100_000_000;
-const MAX_COUNT: u64 = 100_000;
-const MAX_NAME: u64 = 1024;
 /// Arrays within arrays.
 const MAX_DEPTH: usize = 4;
 /// Bytes read at a time.
@@ -143,12 +141,16 @@ impl Header<'_> {
 
     fn count(&mut self) -> Result<u64, WeightsFault> {
         let count = self.u64()?;
-        if count > MAX_COUNT { Err(WeightsFault::Rule("more than 100,000 tensors or settings")) } else { Ok(count) }
+        if count > MAX_TENSORS as u64 {
+            Err(WeightsFault::Rule("more than 100,000 tensors or settings"))
+        } else {
+            Ok(count)
+        }
     }
 
     fn text(&mut self) -> Result<Vec<u8>, WeightsFault> {
         let length = self.u64()?;
-        if length > MAX_NAME {
+        if length > MAX_NAME as u64 {
             return Err(WeightsFault::Rule("a name is over 1 KiB"));
         }
         (0..length).map(|_| self.take::<1>().map(|[byte]| byte)).collect()
