@@ -13,6 +13,9 @@ pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 /// The grey that training lays beside a picture to make it square.
 const PAD: Rgb<u8> = Rgb([122, 116, 104]);
 
+/// Of longer pictures only the middle is looked at. They hold no face.
+const MAX_ASPECT: usize = 16;
+
 /// A picture as the image tower reads it: short side to `size` (bicubic, smoothed), centre square, normalised.
 ///
 /// # Shapes
@@ -20,7 +23,8 @@ const PAD: Rgb<u8> = Rgb([122, 116, 104]);
 pub fn image_pixels(picture: &RgbImage, size: usize, device: &Device) -> Tensor<3> {
     let values = picture.pixels().map(|p| F32x3::new(p.0.map(|v| f32::from(v) / 255.0))).collect();
     let plane = Plane { width: picture.width() as usize, height: picture.height() as usize, values };
-    let mut square = plane.short_side(size, ResizeAlg::Convolution(FilterType::CatmullRom)).center(size);
+    let mut square =
+        plane.shortened().short_side(size, ResizeAlg::Convolution(FilterType::CatmullRom)).middle(size, size);
     square.normalise();
     square.into_tensor(device)
 }
@@ -38,7 +42,11 @@ pub fn video_pixels(frames: &[RgbImage], size: usize, device: &Device) -> Tensor
         let values = frame.pixels().map(|p| F32x3::new(p.0.map(|v| f32::from(v) / 255.0))).collect();
         let mut plane = Plane { width: frame.width() as usize, height: frame.height() as usize, values };
         plane.normalise();
-        plane.short_side(size, ResizeAlg::Interpolation(FilterType::Bilinear)).center(size).into_tensor(device)
+        plane
+            .shortened()
+            .short_side(size, ResizeAlg::Interpolation(FilterType::Bilinear))
+            .middle(size, size)
+            .into_tensor(device)
     });
     Tensor::stack(frames.collect(), 0)
 }
@@ -66,6 +74,14 @@ impl Plane {
         }
     }
 
+    /// No longer than `MAX_ASPECT` times its short side: only the middle will be looked at, and a strip made larger as a
+    /// whole could take gigabytes.
+    fn shortened(self) -> Self {
+        let limit = MAX_ASPECT * self.width.min(self.height);
+        let (width, height) = (self.width.min(limit), self.height.min(limit));
+        if (width, height) == (self.width, self.height) { self } else { self.middle(width, height) }
+    }
+
     fn short_side(self, size: usize, algorithm: ResizeAlg) -> Self {
         let (w, h) = (self.width, self.height);
         let (width, height) = if w <= h { (size, size * h / w) } else { (size * w / h, size) };
@@ -80,15 +96,15 @@ impl Plane {
         Self { width, height, values: out.pixels().to_vec() }
     }
 
-    /// The middle square; halves are rounded to even, as Python does.
-    fn center(self, size: usize) -> Self {
-        let offset = |length: usize| ((length - size) as f64 / 2.0).round_ties_even() as usize;
-        let (left, top) = (offset(self.width), offset(self.height));
-        let rows = (top..top + size).flat_map(|y| {
+    /// The middle; halves are rounded to even, as Python does.
+    fn middle(self, width: usize, height: usize) -> Self {
+        let offset = |length: usize, size: usize| ((length - size) as f64 / 2.0).round_ties_even() as usize;
+        let (left, top) = (offset(self.width, width), offset(self.height, height));
+        let rows = (top..top + height).flat_map(|y| {
             let start = y * self.width + left;
-            self.values[start..start + size].iter().copied()
+            self.values[start..start + width].iter().copied()
         });
-        Self { width: size, height: size, values: rows.collect() }
+        Self { width, height, values: rows.collect() }
     }
 
     fn into_tensor(self, device: &Device) -> Tensor<3> {

@@ -167,7 +167,9 @@ impl FaceLlavaConfig {
         }
         let frgca = frgca_config(&raw)?;
         Ok(Self {
-            projector: VisionProjectorConfig::parse(&raw.mm_projector_type, raw.mm_hidden_size, llama.width)?,
+            projector: VisionProjectorConfig::parse(&raw.mm_projector_type, raw.mm_hidden_size, llama.width).map_err(
+                |_| Error::Config(format!("mm_projector_type {:?} is not linear or mlpNx_gelu", raw.mm_projector_type)),
+            )?,
             frgca,
             llama,
             tower_width: raw.mm_hidden_size,
@@ -254,13 +256,17 @@ fn frgca_config(raw: &Raw) -> Result<FrgcaConfig, Error> {
         "none" => None,
         kind => Some(projector_kind(kind)?),
     };
-    Ok(FrgcaConfig {
-        width: raw.hidden_size,
-        local: projector_kind(&raw.landmarks_projector_type)?,
-        global,
-        attention,
-        landmark_token: raw.use_landmark_tokens,
-    })
+    let local = projector_kind(&raw.landmarks_projector_type)?;
+    if variant != Variant::Simple && local != ProjectorKind::Regions {
+        return Err(Error::Config(format!(
+            "cross_attn_type {:?} goes with landmarks_projector_type \"landmarks_region_projector\" only",
+            raw.cross_attn_type
+        )));
+    }
+    if raw.use_landmark_tokens && global.is_none() {
+        return Err(Error::Config("use_landmark_tokens needs a global_landmarks_projector_type".into()));
+    }
+    Ok(FrgcaConfig { width: raw.hidden_size, local, global, attention, landmark_token: raw.use_landmark_tokens })
 }
 
 fn projector_kind(kind: &str) -> Result<ProjectorKind, Error> {

@@ -77,14 +77,6 @@ pub enum Error {
         /// `image` or `video`.
         kind: &'static str,
     },
-    /// A question about media before any was set.
-    #[error("media placeholders and media differ: {placeholders} in the prompt, {given} given")]
-    MediaCount {
-        /// Placeholders in the prompt.
-        placeholders: usize,
-        /// Pictures or frames given.
-        given: usize,
-    },
     /// An empty or oversized question.
     #[error("the question has {bytes} bytes; expected 1 to {limit}, not only white space")]
     Question {
@@ -172,7 +164,6 @@ impl Error {
             Self::FaceIndex { .. } => "face_index",
             Self::LandmarkFrames { .. } => "landmark_frames",
             Self::NoTower { .. } => "no_tower",
-            Self::MediaCount { .. } => "media_count",
             Self::Question { .. } => "question",
             Self::Context { .. } => "context",
             Self::Setting { .. } => "setting",

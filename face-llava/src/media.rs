@@ -95,6 +95,12 @@ impl Media {
         Self { pixels: Pixels::Image(image), warnings: Vec::new(), path: PathBuf::from("picture"), decode_ms: 0.0 }
     }
 
+    /// A clip that is in memory already; its model tells how many frames it reads
+    /// ([`TowerConfig::frames`](face_encoder::TowerConfig::frames)).
+    pub fn from_clip(clip: Clip) -> Self {
+        Self { pixels: Pixels::Video(clip), warnings: Vec::new(), path: PathBuf::from("clip"), decode_ms: 0.0 }
+    }
+
     /// Pictures or sampled frames.
     pub fn frames(&self) -> &[RgbImage] {
         match &self.pixels {
@@ -138,6 +144,7 @@ pub struct FrameFace {
 /// ([`FaceLlava::prepare`](crate::FaceLlava::prepare)).
 #[derive(Clone, Debug)]
 pub struct Prepared {
+    pub(crate) how: How,
     pub(crate) crops: Vec<RgbImage>,
     pub(crate) landmarks: Option<Vec<UnitLandmarks>>,
     pub(crate) faces: Vec<FrameFace>,
@@ -152,6 +159,14 @@ impl Prepared {
     pub fn faces(&self) -> &[FrameFace] {
         &self.faces
     }
+}
+
+/// How a face was found and cropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub detect: bool,
+    pub select: Select,
+    pub crop: CropRule,
 }
 
 /// Milliseconds since.
@@ -170,6 +185,14 @@ impl Media {
         model_crop: Option<CropRule>,
     ) -> Result<Prepared, Error> {
         let rule = options.crop.or(model_crop).unwrap_or_default();
+        let how = How { detect: options.detect, select: options.select, crop: rule };
+        if self.frames().is_empty() {
+            return Err(Error::NoFace { media: self.path.display().to_string() });
+        }
+        if let Some((width, height)) = self.frames().iter().map(RgbImage::dimensions).find(|(w, h)| w * h == 0) {
+            let (path, limits) = (Some(self.path.clone()), OpenOptions::default());
+            return Err(landmarks::Error::PictureSize { path, width, height, limits }.into());
+        }
         let align = wanted && options.landmarks == LandmarkSource::Found;
         let (mut detect_ms, mut landmarks_ms) = (0.0, 0.0);
         let found: Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)> = if options.detect {
@@ -198,7 +221,7 @@ impl Media {
             LandmarkSource::Given(sets) => Some(given(sets, crops.len())?),
         };
         let is_video = matches!(self.pixels, Pixels::Video(_));
-        Ok(Prepared { crops, landmarks, faces, is_video, decode_ms: self.decode_ms, detect_ms, landmarks_ms })
+        Ok(Prepared { how, crops, landmarks, faces, is_video, decode_ms: self.decode_ms, detect_ms, landmarks_ms })
     }
 
     fn no_face(&self, select: Select, of: usize) -> Error {

@@ -318,11 +318,12 @@ impl ModelDir {
         }
     }
 
-    /// Tensors of the checkpoint that nothing has used so far.
+    /// Tensors of the checkpoint, and of a decoder from elsewhere, that nothing has used so far.
     pub fn unused(&self) -> Vec<String> {
         let mut unused = unexpected(&self.weights);
-        if self.decoder.is_some() {
+        if let Some(decoder) = &self.decoder {
             unused.retain(|name| !is_of_decoder(name));
+            unused.extend(decoder.unused());
         }
         unused
     }

@@ -2,12 +2,20 @@
 
 use burn::tensor::Tensor;
 use frgca::PatchGrid;
-use landmarks::{UnitLandmarks, indices};
+use landmarks::{UnitLandmarks, UnitPoint, indices};
 
 use crate::Error;
 
 /// The first point that is not of the jaw: brows, nose, eyes and mouth follow.
 const INNER: usize = 17;
+
+/// Points in fractions of a picture of `width` times `height`, in fractions of the square that the tower sees of it: its
+/// middle, or all of it in a square as large as its long side.
+pub(crate) fn in_view(points: &UnitLandmarks, (width, height): (u32, u32), padded: bool) -> UnitLandmarks {
+    let side = if padded { width.max(height) } else { width.min(height) } as f32;
+    let along = |at: f32, length: u32| ((at - 0.5) * length as f32) / side + 0.5;
+    points.map(|p| UnitPoint::new(along(p.x, width), along(p.y, height)))
+}
 
 /// Keeps the `keep` patches whose centres lie nearest to a point of brows, nose, eyes or mouth, in their order, the
 /// class token where there is one, and what a fusion put after the `of_tower` tokens of the tower.
@@ -56,10 +64,20 @@ fn kept(points: &UnitLandmarks, grid: PatchGrid, keep: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Int};
-    use landmarks::UnitPoint;
-
     use super::*;
+    use burn::tensor::{Device, Int};
+
+    #[test]
+    fn points_are_where_the_tower_sees_them() {
+        let point = UnitPoint::new(0.5, 0.3);
+        let points = UnitLandmarks::try_from(vec![point; 68]).unwrap();
+        let seen = |size, padded| in_view(&points, size, padded)[0];
+        let near = |p: UnitPoint, x: f32, y: f32| (p.x - x).abs() < 1e-6 && (p.y - y).abs() < 1e-6;
+        assert!(near(seen((96, 96), false), 0.5, 0.3) && near(seen((96, 96), true), 0.5, 0.3));
+        // Of 512 rows the middle 256 are seen: row 153.6 is the 25.6th of them.
+        assert!(near(seen((256, 512), false), 0.5, 0.1));
+        assert!(near(seen((512, 256), true), 0.5, 0.4));
+    }
 
     #[test]
     fn patches_around_the_inner_face_stay_in_their_order() {

@@ -10,6 +10,9 @@ use crate::{Error, Task};
 /// Most candidates of one call.
 const MAX_LABELS: usize = 1024;
 
+/// Most tokens of candidates in one pass.
+const MAX_NODES: usize = 512;
+
 /// How likely one candidate is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LabelScore {
@@ -89,6 +92,8 @@ impl<F: Fusion> Session<'_, F> {
     /// computed once, and all in one pass where the context has room for it.
     fn continuations(&mut self, question: &[u32], continuations: &[Vec<u32>]) -> Result<Vec<LabelScore>, Error> {
         let room = self.model.network.decoder.config().context - self.cache.len();
+        // What a pass takes grows with the square of its nodes.
+        let room = room.min(question.len() + MAX_NODES);
         let mut scores = Vec::with_capacity(continuations.len());
         let mut rest = continuations;
         while !rest.is_empty() {

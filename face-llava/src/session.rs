@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::decoder::KvCache;
 use crate::generate::{Sampler, Sampling, Step, StopReason, logprobs};
-use crate::media::{FaceOptions, FrameFace, Media, Prepared, ms};
-use crate::pruning::prune;
+use crate::media::{FaceOptions, FrameFace, How, Media, Prepared, ms};
+use crate::pruning::{in_view, prune};
 use crate::slots::Slot;
 use crate::text::{StopStrings, Template, TextStream, Turn};
 use crate::{Error, FaceLlava};
@@ -83,6 +83,10 @@ pub struct Answer {
 pub(crate) struct Encoded {
     /// `[N, D]` for each picture or frame.
     pub(crate) blocks: Vec<Tensor<2>>,
+    /// How they came about.
+    pub(crate) how: How,
+    pub(crate) pad_to_square: bool,
+    pub(crate) visual_tokens: Option<usize>,
     faces: Vec<FrameFace>,
     landmarks_used: bool,
     timings: Timings,
@@ -129,35 +133,51 @@ impl<'a, F: Fusion> Session<'a, F> {
     /// The same with what [`FaceLlava::prepare`] made of it.
     ///
     /// # Errors
-    /// [`Error::NoTower`], [`Error::Fusion`], [`Error::Setting`].
+    /// [`Error::NoTower`], [`Error::Fusion`], [`Error::Backend`]; [`Error::Setting`] for `visual_tokens`, and for clips of more
+    /// or fewer frames than the tower reads.
     pub fn set_prepared(&mut self, prepared: Prepared) -> Result<&[FrameFace], Error> {
         self.clear();
         let network = &self.model.network;
         let (start, device) = (Instant::now(), &self.model.device);
-        let landmarks = prepared.landmarks.as_deref().map(|sets| landmark_tensor(sets, device));
+        // Another fusion, or none, may have taken the place of the one that they were prepared for.
+        let points = prepared.landmarks.filter(|_| network.fusion.is_some());
+        let landmarks = points.as_deref().map(|sets| landmark_tensor(sets, device));
         let landmarks_used = landmarks.is_some();
+        let SessionOptions { pad_to_square: pad, visual_tokens, .. } = self.options;
+        let refused = |name, value: usize, expected| Error::Setting { name, value: value as f64, expected };
+        match visual_tokens {
+            Some(0) => return Err(refused("visual_tokens", 0, "1 or more")),
+            Some(keep) if !landmarks_used => {
+                let expected = "a model with landmark modules, and landmarks, which tell what to keep";
+                return Err(refused("visual_tokens", keep, expected));
+            }
+            _ => {}
+        }
         let (features, of_tower) = if prepared.is_video {
             let tower = network.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?.config();
+            let frames = prepared.crops.len();
+            if tower.frames.is_some_and(|expected| expected != frames) {
+                return Err(refused("frames of the clip", frames, "as many as the video tower reads"));
+            }
             let pixels = video_pixels(&prepared.crops, tower.image_size, device);
             (network.video_features(pixels, landmarks)?, tower.patches() + 1)
         } else {
             let tower = network.image_tower.as_ref().ok_or(Error::NoTower { kind: "image" })?.config();
             let crop = &prepared.crops[0];
-            let square = if self.options.pad_to_square { pad_to_square(crop) } else { crop.clone() };
+            let square = if pad { pad_to_square(crop) } else { crop.clone() };
             let pixels = image_pixels(&square, tower.image_size, device).unsqueeze();
             (network.image_features(pixels, landmarks)?, tower.patches())
         };
         device.sync().map_err(|e| Error::Backend(e.to_string()))?;
         let blocks = features.iter_dim(0).map(|block| block.squeeze_dim(0));
-        let blocks = match (self.options.visual_tokens, &prepared.landmarks) {
-            (Some(keep), Some(sets)) => {
-                blocks.zip(sets).map(|(b, points)| prune(b, of_tower, points, keep)).collect::<Result<_, _>>()?
+        let blocks = match visual_tokens.zip(points) {
+            Some((keep, points)) => {
+                // Clips are never padded.
+                let pad = pad && !prepared.is_video;
+                let seen = points.iter().zip(&prepared.crops).map(|(set, crop)| in_view(set, crop.dimensions(), pad));
+                blocks.zip(seen).map(|(block, set)| prune(block, of_tower, &set, keep)).collect::<Result<_, _>>()?
             }
-            (Some(keep), None) => {
-                let expected = "a model with landmark modules, and landmarks, which tell what to keep";
-                return Err(Error::Setting { name: "visual_tokens", value: keep as f64, expected });
-            }
-            (None, _) => blocks.collect(),
+            None => blocks.collect(),
         };
         let timings = Timings {
             decode: prepared.decode_ms,
@@ -166,13 +186,26 @@ impl<'a, F: Fusion> Session<'a, F> {
             tower: ms(start),
             ..Timings::default()
         };
-        let media = self.media.insert(Encoded { blocks, faces: prepared.faces, landmarks_used, timings });
+        let media = self.media.insert(Encoded {
+            blocks,
+            how: prepared.how,
+            pad_to_square: pad,
+            visual_tokens,
+            faces: prepared.faces,
+            landmarks_used,
+            timings,
+        });
         Ok(&media.faces)
     }
 
     /// Whether face geometry guides the visual tokens of the current media.
     pub fn landmarks_used(&self) -> bool {
         self.media.as_ref().is_some_and(|m| m.landmarks_used)
+    }
+
+    /// Forgets earlier questions and answers. The media stay, encoded as they are: for conversations that outgrow the context.
+    pub fn forget_turns(&mut self) {
+        self.turns.clear();
     }
 
     /// Forgets media and conversation.
@@ -185,7 +218,8 @@ impl<'a, F: Fusion> Session<'a, F> {
     /// Asks a question.
     ///
     /// # Errors
-    /// [`Error::Question`], [`Error::Setting`], [`Error::Context`], [`Error::NonFinite`], [`Error::Backend`].
+    /// [`Error::Question`], [`Error::Setting`], [`Error::Context`], [`Error::Tokenizer`], [`Error::NonFinite`],
+    /// [`Error::Backend`].
     pub fn ask(&mut self, question: &str) -> Result<Answer, Error> {
         self.ask_stream(question, |_| ())
     }
@@ -226,7 +260,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         let mut sampler = Sampler::new(sampling);
         let mut stream = TextStream::new(tokenizer, StopStrings::new(sampling.stop.iter().cloned()));
         let (mut token_ids, mut steps, mut text) = (Vec::new(), Vec::new(), String::new());
-        let (mut pending, mut prefill) = (slots[begun..].to_vec(), 0.0);
+        let (mut pending, mut prefill, mut passes) = (slots[begun..].to_vec(), 0.0, 0);
         let mut said = |piece: String| {
             if !piece.is_empty() {
                 on_text(&piece);
@@ -237,9 +271,10 @@ impl<'a, F: Fusion> Session<'a, F> {
             let embeddings = self.embeddings(&pending);
             let mut rows = network.next_logits(embeddings, &mut self.cache, &[0], token_ids.len())?;
             self.cached.append(&mut pending);
+            passes += 1;
             let logits = rows.swap_remove(0);
             let id = sampler.choose(&logits, &seen);
-            if token_ids.is_empty() {
+            if passes == 1 {
                 prefill = ms(start);
             }
             if id == tokenizer.eos() {
@@ -264,8 +299,7 @@ impl<'a, F: Fusion> Session<'a, F> {
         let media = self.media.as_ref();
         let mut timings = media.map(|m| m.timings).unwrap_or_default();
         timings.prefill = prefill;
-        let further = token_ids.len().saturating_sub(1).max(1);
-        timings.per_token = (ms(start) - prefill) / further as f64;
+        timings.per_token = (ms(start) - prefill) / f64::from((passes - 1).max(1));
         Ok(Answer {
             text: text.trim().to_owned(),
             token_ids,

@@ -26,10 +26,6 @@ impl<F: Fusion> Session<'_, F> {
         let mut pieces = conversation.pieces();
         pieces.pop_if(|piece| *piece == Piece::EndOfAnswer);
         let tokens = self.model.tokenizer.encode(&pieces)?;
-        let placeholders = tokens.iter().filter(|t| matches!(t, PromptToken::Media(_))).count();
-        if placeholders != blocks.len() {
-            return Err(Error::MediaCount { placeholders, given: blocks.len() });
-        }
         let mut slots = Vec::new();
         for token in tokens {
             match token {
@@ -73,7 +69,7 @@ impl<F: Fusion> Session<'_, F> {
         }
         self.keep(0);
         self.append(&slots[..head]);
-        (reused, head)
+        (0, head)
     }
 
     /// Puts slots into the cache.

@@ -5,7 +5,7 @@ use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
-use landmarks::{Linear, LinearConfig};
+use landmarks::{Linear, LinearConfig, REGION_COUNT};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, masked_bias, paper_bias};
@@ -88,9 +88,13 @@ impl CrossAttention {
     /// - output `[B, N, D]`
     ///
     /// # Errors
-    /// As [`masked_bias`] and [`paper_bias`].
+    /// As [`masked_bias`] and [`paper_bias`]; [`Error::Regions`] where these meet other tokens than one a region.
     pub fn forward(&self, features: Tensor<3>, tokens: Tensor<3>, landmarks: Tensor<3>) -> Result<Tensor<3>, Error> {
         let [b, n, d] = features.dims();
+        let regions = tokens.dims()[1];
+        if self.config.variant != Variant::Simple && regions != REGION_COUNT {
+            return Err(Error::Regions { tokens: regions });
+        }
         let bias = match self.config.variant {
             Variant::Simple => None,
             Variant::Masked => Some(masked_bias(landmarks, n)?),

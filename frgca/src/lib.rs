@@ -53,6 +53,12 @@ pub enum Error {
         /// Tokens given.
         tokens: usize,
     },
+    /// A bias by regions, and tokens that are none.
+    #[error("{tokens} landmark tokens; the `masked` and `paper` cross-attentions need nine, one a region")]
+    Regions {
+        /// Tokens of each face.
+        tokens: usize,
+    },
     /// Landmarks of the wrong shape.
     #[error("landmarks have shape {shape:?}; expected [batch {batch}, 68, 2]")]
     Landmarks {

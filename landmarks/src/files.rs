@@ -7,6 +7,10 @@ use crate::Error;
 
 /// What the names of temporary folders begin with.
 const PARTIAL: &str = "partial-";
+/// Letters of the wanted folder's name that follow.
+const MAX_SHOWN: usize = 40;
+/// Letters by chance at the end.
+const CHANCE: usize = 6;
 
 /// Lets `write` fill a temporary file beside `path`, flushes it to the disk and renames it to `path`. Whatever goes
 /// wrong, an older file stays as it was and nothing is left behind.
@@ -40,14 +44,18 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Lets `fill` fill a temporary folder beside `path`, flushes it to the disk and renames it to `path`, which must not be
-/// there yet. Whatever goes wrong, nothing is left behind.
+/// there yet. Whatever goes wrong, nothing is left behind; what a killed process leaves is removed by the next one that
+/// writes `path`.
 ///
 /// # Errors
 /// [`Error::Io`], and those of `fill`.
 pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let fail = |source| Error::Io { path: path.into(), source };
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let partial = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(parent).map_err(fail)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!("{PARTIAL}{}-", name.chars().take(MAX_SHOWN).collect::<String>());
+    remove(parent, |found| found.strip_prefix(&prefix).is_some_and(|chance| chance.len() == CHANCE));
+    let partial = tempfile::Builder::new().prefix(&prefix).rand_bytes(CHANCE).tempdir_in(parent).map_err(fail)?;
     fill(partial.path())?;
     // Temporary folders are private by default.
     #[cfg(unix)]
@@ -59,11 +67,15 @@ pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Res
     Ok(sync(parent).map_err(fail)?)
 }
 
-/// Removes the temporary folders that [`write_folder`] leaves in `parent` when its process is killed. For one who knows that
+/// Removes all temporary folders that [`write_folder`] leaves in `parent` when its process is killed. For one who knows that
 /// nobody else writes there.
 pub fn remove_partial(parent: &Path) {
+    remove(parent, |name| name.starts_with(PARTIAL));
+}
+
+fn remove(parent: &Path, which: impl Fn(&str) -> bool) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes())) {
+    for entry in entries.flatten().filter(|e| e.file_name().to_str().is_some_and(&which)) {
         // One that stays takes room and does no other harm.
         let _ = std::fs::remove_dir_all(entry.path());
     }
@@ -128,10 +140,19 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         write_folder(&path, |partial| write_bytes(&partial.join("whole"), b"whole")).unwrap();
-        // What a killed process leaves.
-        std::fs::create_dir_all(folder.path().join("partial-x/y")).unwrap();
+        // What killed processes leave: the next one removes its own, and not that of `b-a`.
+        for left in ["partial-b-123456/y", "partial-b-a-123456/y"] {
+            std::fs::create_dir_all(folder.path().join(left)).unwrap();
+        }
+        write_folder(&folder.path().join("b"), |_| Ok::<_, Error>(())).unwrap();
+        let names = || {
+            let entries =
+                std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            entries.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(names(), ["a", "b", "partial-b-a-123456"].map(String::from).into());
         remove_partial(folder.path());
         assert_eq!(std::fs::read(path.join("whole")).unwrap(), b"whole");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(names(), ["a", "b"].map(String::from).into());
     }
 }

@@ -4,16 +4,21 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use face_llava::Error;
 
 use super::ask::summary;
 use super::options::{AskOptions, DeviceOption, ModelOptions};
 use super::{Failure, Outcome, complain, look, say, tell};
 
+/// What begins a new conversation about the same picture.
+const NEW: &str = "/new";
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   face-llava chat --model FaceLLaVA photo.jpg
   printf 'What is the age?\\nWhy?\\n' | face-llava chat --model FaceLLaVA photo.jpg
-An empty line at a terminal, or the end of input, ends the conversation.")]
+A line with /new forgets earlier questions and answers, and goes on about the same picture. An empty line at a
+terminal, or the end of input, ends the conversation.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
@@ -49,12 +54,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         if blank {
             continue;
         }
+        if question.trim() == NEW {
+            session.forget_turns();
+            continue;
+        }
         let answer = tell(&mut session, question.trim())?;
         say("")?;
         match answer {
             Ok(answer) if interactive => complain(&summary(&answer, &device)),
             Ok(_) => (),
             // A question too long is no reason to lose the conversation.
+            Err(error @ Error::Context { .. }) if interactive => complain(&format!("{error}; {NEW} begins a new one")),
             Err(error) if interactive => complain(&error.to_string()),
             Err(error) => return Err(error.into()),
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::FloatDType;
 use clap::Args;
 use face_llava::train::{Description, export, load_adapter, merge};
-use face_llava::{ModelDir, Network};
+use face_llava::{FaceLlava, LoadOptions, ModelDir, Network, TowerFolders};
 
 use super::options::{DeviceOption, ModelOptions, Precision};
 use super::{Failure, Outcome, busy, say};
@@ -30,8 +30,15 @@ pub(crate) struct Arguments {
 #[command(after_help = "Example:
   face-llava merge --model FaceLLaVA --adapter run/adapter --out FaceLLaVA-tuned")]
 pub(crate) struct MergeArguments {
-    #[command(flatten)]
-    model: ModelOptions,
+    /// Folder of the model that the adapter was trained for
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// LanguageBind_Image folder to take the image tower from
+    #[arg(long, value_name = "DIR")]
+    image_tower: Option<PathBuf>,
+    /// LanguageBind_Video_merge folder to take the video tower from
+    #[arg(long, value_name = "DIR")]
+    video_tower: Option<PathBuf>,
     /// Folder of the adapter: adapter_config.json and adapter_model.safetensors
     #[arg(long, value_name = "DIR")]
     adapter: PathBuf,
@@ -51,15 +58,33 @@ struct OutOptions {
     dtype: Precision,
 }
 
+impl OutOptions {
+    /// Before anything is loaded.
+    fn check(&self) -> Result<(), Failure> {
+        if self.out.exists() {
+            let out = self.out.display();
+            return Err(Failure::Usage(format!("{out} exists already; give the name of a new folder")));
+        }
+        Ok(())
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    arguments.out.check()?;
     let dir = arguments.model.open()?;
     let model = arguments.model.load_from(&dir, &arguments.device.open()?)?;
     finish(&model.network, &dir, &arguments.out)
 }
 
 pub(crate) fn run_merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
-    let dir = arguments.model.open()?;
-    let mut network = arguments.model.load_from(&dir, &arguments.device.open()?)?.network;
+    arguments.out.check()?;
+    let towers = TowerFolders { image: arguments.image_tower.clone(), video: arguments.video_tower.clone() };
+    let dir = ModelDir::open_with(&arguments.model, &towers)?;
+    let device = arguments.device.open()?.device;
+    let bar = busy("loading the model");
+    let loaded = FaceLlava::load(&dir, &LoadOptions::default(), &device);
+    bar.finish_and_clear();
+    let mut network = loaded?.network;
     network.decoder = merge(load_adapter(network.decoder, &dir, &arguments.adapter)?);
     finish(&network, &dir, &arguments.out)
 }

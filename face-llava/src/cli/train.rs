@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 use face_llava::data::RecordsFile;
 use face_llava::text::{PromptToken, Tokenizer};
 use face_llava::train::{
-    Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TARGETS, TrainError,
-    Trains, adapt, initialise, media_of, mini, save_adapter, train, trained_values,
+    Course, Event, Features, Instruction, LoraConfig, MiniRecipe, Progress, Run, Sampling, Stage, TrainError, Trains,
+    adapt, in_full, initialise, media_of, mini, save_adapter, train, trained_values,
 };
 use face_llava::{FaceLlava, LoadOptions, ModelDir, NamedDevice, TowerFolders, open_device};
 use indicatif::{ProgressBar, ProgressStyle};
+use landmarks::CropRule;
 use serde_json::json;
 
 use super::options::{DeviceOption, TemplateName};
@@ -80,17 +81,17 @@ struct StageOptions {
     /// Steps between checkpoints; what comes after the last one is lost with an interruption
     #[arg(long, default_value_t = 5000, value_name = "N")]
     save_every: usize,
-    /// Rank of the low-rank additions
-    #[arg(long, default_value_t = 64, value_name = "R")]
-    rank: usize,
-    /// The additions are multiplied by alpha / rank
-    #[arg(long, default_value_t = 16.0, value_name = "A")]
-    alpha: f64,
-    /// Layers that get additions, as q_proj,v_proj
-    #[arg(long, value_delimiter = ',', default_values_t = TARGETS.map(String::from), value_name = "NAMES")]
-    targets: Vec<String>,
+    /// Rank of the low-rank additions [default: 64]
+    #[arg(long, value_name = "R")]
+    rank: Option<usize>,
+    /// The additions are multiplied by alpha / rank [default: 16]
+    #[arg(long, value_name = "A")]
+    alpha: Option<f64>,
+    /// Layers that get additions, as q_proj,v_proj [default: all seven of the decoder]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    targets: Option<Vec<String>>,
     /// Part of the records that may be unusable
-    #[arg(long, default_value_t = 0.001, value_name = "FRACTION")]
+    #[arg(long, default_value_t = 0.001, value_name = "FRACTION", value_parser = fraction)]
     bad_budget: f64,
     /// Wording of the prompts: as the authors train, or as their inference asks
     #[arg(long, value_enum, default_value = "training")]
@@ -109,7 +110,46 @@ struct StageOptions {
     dry_run: bool,
 }
 
+fn fraction(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number")?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected a number from 0 to 1".into()) }
+}
+
 impl StageOptions {
+    /// What the options ask for, before anything is loaded.
+    fn stage(&self, name: StageName, seed: u64, devices: usize) -> Result<Stage, Failure> {
+        let mut stage = match name {
+            StageName::Landmarks => Stage::landmark_modules(),
+            StageName::All => Stage::fine_tuning(),
+            StageName::Lora => {
+                let default = LoraConfig::default();
+                Stage::lora(LoraConfig {
+                    rank: self.rank.unwrap_or(default.rank),
+                    alpha: self.alpha.unwrap_or(default.alpha),
+                    targets: self.targets.clone().unwrap_or(default.targets),
+                })
+            }
+        };
+        if name != StageName::Lora && (self.rank.is_some() || self.alpha.is_some() || self.targets.is_some()) {
+            return Err(Failure::Usage("--rank, --alpha and --targets go with --stage lora".into()));
+        }
+        let settings = &mut stage.optimization;
+        settings.learning_rate = self.lr.unwrap_or(settings.learning_rate);
+        settings.micro_batch = self.batch.unwrap_or(settings.micro_batch);
+        settings.accumulation = self.accumulation.unwrap_or(devices);
+        settings.epochs = self.epochs;
+        settings.seed = seed;
+        settings.save_every = self.save_every;
+        if (1..devices).contains(&settings.accumulation) {
+            return Err(Failure::Usage(format!(
+                "--accumulation {} leaves some of {devices} devices without a batch",
+                settings.accumulation
+            )));
+        }
+        stage.check().map_err(face_llava::Error::from)?;
+        Ok(stage)
+    }
+
     /// The first device and those beside it, as the stage wants them.
     fn devices(&self, first: NamedDevice) -> Result<Vec<Device>, Failure> {
         let mut devices = vec![first];
@@ -188,20 +228,13 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let device = devices[0].clone().without_autodiff();
     let towers = TowerFolders { image: options.image_tower.clone(), video: options.video_tower.clone() };
     let dir = ModelDir::open_with(options.model.clone().unwrap_or_default(), &towers)?;
-    let lora = LoraConfig { rank: options.rank, alpha: options.alpha, targets: options.targets.clone() };
-    let mut stage = match name {
-        StageName::Landmarks => Stage::landmark_modules(),
-        StageName::All => Stage::fine_tuning(),
-        StageName::Lora => Stage::lora(lora.clone()),
-    };
-    let settings = &mut stage.optimization;
-    settings.learning_rate = options.lr.unwrap_or(settings.learning_rate);
-    settings.micro_batch = options.batch.unwrap_or(settings.micro_batch);
-    settings.accumulation = options.accumulation.unwrap_or(devices.len());
-    settings.epochs = options.epochs;
-    settings.seed = arguments.seed;
-    settings.save_every = options.save_every;
-    settings.check().map_err(face_llava::Error::from)?;
+    let stage = options.stage(name, arguments.seed, devices.len())?;
+    let out = arguments.out.join(if name == StageName::Lora { "adapter" } else { "model" });
+    // The run is the one that was begun here: what it has written before is what it would write now.
+    if out.exists() && !arguments.out.join("checkpoints").exists() {
+        let out = out.display();
+        return Err(Failure::Usage(format!("{out} is there and not of this run: give another --out, or remove it")));
+    }
 
     let file = RecordsFile::read(&arguments.data)?;
     let records = file.entries.iter().map(|entry| entry.as_ref().map_err(ToString::to_string));
@@ -211,6 +244,7 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         return Err(face_llava::Error::from(TrainError::NoLandmarks { path: arguments.data.clone() }).into());
     }
     let FaceLlava { mut network, tokenizer, config, .. } = FaceLlava::load(&dir, &LoadOptions::default(), &device)?;
+    in_full(&mut network.decoder).map_err(face_llava::Error::from)?;
     if name == StageName::Landmarks && network.fusion.is_none() {
         network.fusion = Some(initialise(config.frgca.init(&device), 1, arguments.seed));
         complain("note: the model has no landmark modules; fresh ones are trained");
@@ -219,6 +253,14 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         complain(
             "note: the model has no landmark modules, so the records' landmarks go unused; --stage landmarks adds them",
         );
+    }
+    let without = media.iter().filter(|media| media.landmarks.is_none()).count();
+    if config.face_crop == Some(CropRule::Aligned) && without > 0 {
+        complain(&format!(
+            "note: {without} of {} pictures and clips have no landmarks, so faces in them are not turned into place as this \
+             model sees them when it is asked; `face-llava data build` finds landmarks",
+            media.len()
+        ));
     }
     let (image, video) = (network.image_tower.take(), network.video_tower.take());
     let features = Features::new(image.clone(), video.clone(), media, config.pad_to_square, FEATURE_MEMORY)
@@ -247,6 +289,8 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
         "video_tower": options.video_tower,
         "data": arguments.data,
         "records": file.sha256,
+        // Landmarks may lie in files of their own.
+        "examples": lessons.examples().len(),
         "template": options.template.template(),
         "bf16": options.bf16.then_some(true),
     });
@@ -257,11 +301,9 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let mut network = train(&lessons, network, trained, &devices, &run, &mut |p| show(&bar, p))?;
     bar.finish_and_clear();
     complain(&format!("{} values were trained", trained_values(&network)));
-    let out = arguments.out.join(if name == StageName::Lora { "adapter" } else { "model" });
-    // The run is the one that was begun here: what it has written before is what it would write now.
     if !out.exists() {
-        if name == StageName::Lora {
-            save_adapter(&network.decoder, &lora, &dir, &out)?;
+        if let Trains::Lora(config) = &stage.trains {
+            save_adapter(&network.decoder, config, &dir, &out)?;
         } else {
             network.image_tower = image;
             network.video_tower = video;

@@ -1,5 +1,7 @@
 //! Chance that depends on a seed and names only: the same on every machine, in every order, after every restart.
 
+use std::io::{self, Read};
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -35,6 +37,20 @@ pub(crate) fn generator(seed: u64, name: &str) -> ChaCha8Rng {
 /// SHA-256 of bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Feeds a digest all that there is to read.
+///
+/// # Errors
+/// The reader's.
+pub(crate) fn feed(hash: &mut Sha256, mut from: impl Read) -> io::Result<()> {
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut block)? {
+            0 => return Ok(()),
+            n => hash.update(&block[..n]),
+        }
+    }
 }
 
 /// Bytes in hexadecimal.

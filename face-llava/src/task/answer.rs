@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Task;
 use crate::generate::{Sampling, StopReason};
-use crate::media::FrameFace;
+use crate::media::{FrameFace, How};
 use crate::text::Template;
 use crate::{Error, Session};
 
@@ -68,8 +68,17 @@ impl<F: Fusion> Session<'_, F> {
     pub fn run_with(&mut self, task: Task, question: &str) -> Result<TaskAnswer, Error> {
         let answer = self.ask(question)?;
         let labels = task.labels_of(&answer.text);
+        // What holds is how the media were shown; options may have changed since.
         let options = &self.options;
-        let crop = options.faces.crop.or(self.model.config.face_crop).unwrap_or_default();
+        let media = self.media.as_ref();
+        let how = media.map_or_else(
+            || How {
+                detect: options.faces.detect,
+                select: options.faces.select,
+                crop: options.faces.crop.or(self.model.config.face_crop).unwrap_or_default(),
+            },
+            |media| media.how,
+        );
         Ok(TaskAnswer {
             task,
             unparsed: labels.is_none(),
@@ -82,11 +91,11 @@ impl<F: Fusion> Session<'_, F> {
                 question: question.to_owned(),
                 template: options.template,
                 sampling: options.sampling.clone(),
-                detect: options.faces.detect,
-                face: options.faces.select,
-                crop,
-                pad_to_square: options.pad_to_square,
-                visual_tokens: options.visual_tokens,
+                detect: how.detect,
+                face: how.select,
+                crop: how.crop,
+                pad_to_square: media.map_or(options.pad_to_square, |media| media.pad_to_square),
+                visual_tokens: media.map_or(options.visual_tokens, |media| media.visual_tokens),
             },
         })
     }

@@ -56,7 +56,15 @@ impl<'a> TextStream<'a> {
             return String::new();
         }
         match self.tokenizer.byte(id) {
-            Some(byte) => self.bytes.push(byte),
+            Some(byte) => {
+                self.bytes.push(byte);
+                // Nothing that follows makes a stop string undone.
+                if std::str::from_utf8(&self.bytes)
+                    .is_ok_and(|run| self.stop.find(&(self.pending.clone() + run)).is_some())
+                {
+                    self.flush_bytes();
+                }
+            }
             None => {
                 self.flush_bytes();
                 let text = self.tokenizer.token(id);

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use super::{Piece, PromptToken};
+use super::{Piece, PromptToken, StopStrings, TextStream};
 use crate::Error;
 
 /// A tokenizer.json holds a few MiB.
 const MAX_FILE: u64 = 32 << 20;
+
+/// Words, accents and what hardly any vocabulary has a token for.
+const PROBE: &str = "Two words, d\u{e9}j\u{e0} vu \u{1f600}.\n";
 
 /// Encodes typed pieces and decodes tokens.
 #[derive(Clone, Debug)]
@@ -56,7 +59,24 @@ impl Tokenizer {
         for (id, token) in inner.get_added_tokens_decoder() {
             special[id as usize] = token.special;
         }
-        Ok(Self { inner, bos, eos, bytes: byte_of, special })
+        let tokenizer = Self { inner, bos, eos, bytes: byte_of, special };
+        tokenizer.check_spelling()?;
+        Ok(tokenizer)
+    }
+
+    /// Answers are spelt token by token, as SentencePiece's vocabularies allow; of others they would be unreadable.
+    fn check_spelling(&self) -> Result<(), Error> {
+        let mut stream = TextStream::new(self, StopStrings::default());
+        // What it has no tokens for says nothing.
+        let Ok(ids) = self.encode_text(PROBE) else { return Ok(()) };
+        let mut spelt: String = ids.iter().map(|id| stream.push(*id)).collect();
+        spelt.push_str(&stream.finish());
+        if spelt != self.decode(&ids)? {
+            return Err(Error::Tokenizer(format!(
+                "it spells {PROBE:?} as {spelt:?}; only SentencePiece's kind can be used"
+            )));
+        }
+        Ok(())
     }
 
     /// Tokens of plain text; control tokens in it are spelt out.

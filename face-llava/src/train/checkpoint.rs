@@ -1,8 +1,8 @@
 //! Complete states of a run on the disk. A checkpoint is a folder that appears by one rename, after its files and its
 //! manifest lie on the disk; whatever is interrupted before that leaves the one before it as the last.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -11,10 +11,11 @@ use burn::tensor::{Bytes, FloatDType};
 use landmarks::files::{write_bytes, write_folder};
 use landmarks::weights::{LoadOptions, Weights, collect, load, write};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use crate::Error;
-use crate::data::seed::sha256;
+use crate::data::seed::{feed, hex};
 
 /// Where a run keeps them.
 pub(super) const FOLDER: &str = "checkpoints";
@@ -25,8 +26,8 @@ const MANIFEST: &str = "manifest.json";
 const KEPT: usize = 2;
 
 /// What a checkpoint says about itself; written last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
     /// Steps done.
     pub step: usize,
     /// Epoch of the next micro-batch.
@@ -72,8 +73,8 @@ pub(super) fn save<M: Module>(
         write(&model_file, &collect(model, |path| path.into()), FloatDType::F32)?;
         let state = optimizer.into_bytes().map_err(|e| fail(&optimizer_file)(io::Error::other(e.to_string())))?;
         write_bytes(&optimizer_file, &state)?;
-        manifest.model = sha256(&fs::read(&model_file).map_err(fail(&model_file))?);
-        manifest.optimizer = sha256(&state);
+        manifest.model = digest_of(&model_file).map_err(fail(&model_file))?;
+        manifest.optimizer = digest_of(&optimizer_file).map_err(fail(&optimizer_file))?;
         let text = serde_json::to_vec_pretty(&manifest).map_err(|e| fail(&target)(e.into()))?;
         Ok::<_, Error>(write_bytes(&partial.join(MANIFEST), &text)?)
     })?;
@@ -93,49 +94,76 @@ fn steps(run: &Path) -> Vec<usize> {
     steps
 }
 
-/// Loads the last checkpoint that is whole into `model` and a fresh `optimizer`; none where there are none. Later ones, which
-/// are damaged, make room for what takes their place.
+/// SHA-256 of a file.
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    feed(&mut hash, File::open(path)?)?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// Loads the last checkpoint that is whole into `model` and a fresh `optimizer`; they are given back as they are where there
+/// are none. Later ones, which are damaged, make room for what takes their place.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] where there are checkpoints and none is whole.
+/// [`TrainError::Checkpoint`] where there are checkpoints and none is whole, and for one that is whole and of something else;
+/// [`TrainError::Io`] where one cannot be read, which is no damage.
 pub(super) fn resume<M: Module>(
     run: &Path,
-    model: &M,
-    optimizer: &ModuleOptimizer,
-) -> Result<Option<(M, ModuleOptimizer, Manifest)>, Error> {
+    model: M,
+    optimizer: ModuleOptimizer,
+) -> Result<(M, ModuleOptimizer, Option<Manifest>), Error> {
     let mut damaged = Vec::new();
     for step in steps(run).into_iter().rev() {
         let path = folder_of(run, step);
-        match read(&path, model, optimizer) {
-            Ok(state) => {
+        match check(&path) {
+            Ok(manifest) => {
                 for (path, _) in damaged {
                     fs::remove_dir_all(&path).map_err(|source| TrainError::Io { path, source })?;
                 }
-                return Ok(Some(state));
+                let (model, optimizer) =
+                    read(&path, model, optimizer).map_err(|what| TrainError::Checkpoint { path, what })?;
+                return Ok((model, optimizer, Some(manifest)));
             }
-            Err(what) => damaged.push((path, what)),
+            Err(Fault::Damaged(what)) => damaged.push((path, what)),
+            Err(Fault::Unreadable(error)) => return Err(error.into()),
         }
     }
     match damaged.into_iter().next() {
         Some((path, what)) => Err(TrainError::Checkpoint { path, what }.into()),
-        None => Ok(None),
+        None => Ok((model, optimizer, None)),
     }
 }
 
-fn read<M: Module>(
-    folder: &Path,
-    model: &M,
-    optimizer: &ModuleOptimizer,
-) -> Result<(M, ModuleOptimizer, Manifest), String> {
-    let read = |name: &str| fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"));
-    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| format!("{MANIFEST}: {e}"))?;
-    let state = read(OPTIMIZER)?;
-    if sha256(&state) != manifest.optimizer || sha256(&read(MODEL)?) != manifest.model {
-        return Err("a file differs from what the manifest says".into());
+/// Why a checkpoint cannot be used.
+enum Fault {
+    Damaged(String),
+    /// Nothing is known about it: the disk may come back.
+    Unreadable(TrainError),
+}
+
+/// What a whole checkpoint says about itself.
+fn check(folder: &Path) -> Result<Manifest, Fault> {
+    let fault = |name: &'static str| {
+        move |source: io::Error| match source.kind() {
+            ErrorKind::NotFound => Fault::Damaged(format!("{name} is not there")),
+            _ => Fault::Unreadable(TrainError::Io { path: folder.join(name), source }),
+        }
+    };
+    let text = fs::read(folder.join(MANIFEST)).map_err(fault(MANIFEST))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|error| Fault::Damaged(format!("{MANIFEST}: {error}")))?;
+    for (name, expected) in [(MODEL, &manifest.model), (OPTIMIZER, &manifest.optimizer)] {
+        if digest_of(&folder.join(name)).map_err(fault(name))? != *expected {
+            return Err(Fault::Damaged(format!("{name} differs from what {MANIFEST} says")));
+        }
     }
+    Ok(manifest)
+}
+
+fn read<M: Module>(folder: &Path, model: M, optimizer: ModuleOptimizer) -> Result<(M, ModuleOptimizer), String> {
     let weights = Weights::open(folder.join(MODEL)).map_err(|e| e.to_string())?;
-    let options = LoadOptions::default();
-    let (model, _) = load(model.clone(), &weights, &options, |path| path.into()).map_err(|e| e.to_string())?;
-    let optimizer = optimizer.clone().from_bytes(Bytes::from_bytes_vec(state)).map_err(|e| e.to_string())?;
-    Ok((model, optimizer, manifest))
+    let (model, _) = load(model, &weights, &LoadOptions::default(), |path| path.into()).map_err(|e| e.to_string())?;
+    let state = fs::read(folder.join(OPTIMIZER)).map_err(|e| format!("{OPTIMIZER}: {e}"))?;
+    let optimizer = optimizer.from_bytes(Bytes::from_bytes_vec(state)).map_err(|e| e.to_string())?;
+    Ok((model, optimizer))
 }

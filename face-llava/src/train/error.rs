@@ -72,7 +72,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// The loss or its gradient was not finite too often in a row.
-    #[error("{skipped} steps in a row without a finite loss and gradient, up to step {step}: lower the learning rate; {} holds the last good state", path.display())]
+    #[error("{skipped} steps in a row without a finite loss and gradient, up to step {step}: lower the learning rate, in another folder; the last good state, where anything was learnt, is a checkpoint in {}", path.display())]
     Diverged {
         /// The last step tried.
         step: usize,

@@ -24,7 +24,7 @@ use crate::{EXPRESSIONS, Error, Network, Task};
 const DROP_LANDMARKS: u64 = 3;
 
 /// How records become a course of lessons.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Course {
     /// Wording of the prompts; the authors train with [`Template::Training`].
     pub template: Template,

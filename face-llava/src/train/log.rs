@@ -15,7 +15,7 @@ const PALE: RGBColor = RGBColor(190, 210, 240);
 
 /// One step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Steps done with this one.
     pub step: usize,
     /// Times through the data before it.

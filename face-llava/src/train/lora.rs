@@ -84,16 +84,27 @@ pub fn adapt(decoder: Llama, config: &LoraConfig, seed: u64) -> Result<Llama, Er
 
 fn with_additions(mut decoder: Llama, config: &LoraConfig) -> Result<Llama, Error> {
     config.check()?;
+    in_full(&mut decoder)?;
     for (path, linear) in decoder.linears_mut() {
         if config.targets.iter().any(|target| path.ends_with(target.as_str())) {
-            if linear.quantized.is_some() {
-                let (value, expected) = (format!("one with {path} in few bits"), "one in full precision");
-                return Err(TrainError::Setting { name: "the decoder", value, expected }.into());
-            }
             linear.add_low_rank(config.rank, config.alpha / config.rank as f64);
         }
     }
     Ok(decoder)
+}
+
+/// Refuses a decoder with layers in few bits: they let no gradients through.
+///
+/// # Errors
+/// [`TrainError::Setting`].
+pub fn in_full(decoder: &mut Llama) -> Result<(), TrainError> {
+    match decoder.linears_mut().find(|(_, linear)| linear.quantized.is_some()) {
+        Some((path, _)) => {
+            let (value, expected) = (format!("one with {path} in few bits"), "one in full precision");
+            Err(TrainError::Setting { name: "the decoder", value, expected })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Adds the additions to the weights.

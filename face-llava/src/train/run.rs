@@ -4,18 +4,17 @@ use std::fs::{self, TryLockError};
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use landmarks::files::{remove_partial, write_bytes};
 use serde_json::Value;
 
 use super::checkpoint::{self, Manifest};
 use super::log::{Entry, Log};
+use super::optimizer::optimizer;
 use super::parameters::{norm, prepare, scale};
 use super::share::{Devices, Sum};
-use super::{Objective, Optimization, Optimizer, Position, TrainError};
+use super::{Objective, Optimization, Position, TrainError};
 use crate::Error;
 use crate::differences::differences;
 
@@ -75,24 +74,22 @@ pub fn train<O: Objective>(
     let _lock = begin(run)?;
     objective.begin()?;
     let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
-    let mut model = prepare(model, first, trained);
-    let mut optimizer = optimizer(settings);
-    let mut state = Manifest {
-        step: 0,
-        epoch: 0,
-        batch: 0,
-        seed: settings.seed,
-        skipped: 0,
-        model: String::new(),
-        optimizer: String::new(),
-    };
-    if let Some((saved_model, saved_optimizer, manifest)) = checkpoint::resume(run.folder, &model, &optimizer)? {
-        (model, optimizer, state) = (saved_model, saved_optimizer, manifest);
-    }
+    let fresh = (prepare(model, first, trained), optimizer(settings, &first.clone().without_autodiff()));
+    let (mut model, mut optimizer, saved) = checkpoint::resume(run.folder, fresh.0, fresh.1)?;
+    let mut state = saved.unwrap_or_else(|| Manifest { seed: settings.seed, ..Manifest::default() });
     std::thread::scope(|scope| {
         let devices = Devices::start(scope, objective, &model, first, others);
         let mut log = Log::open(run.folder, state.step);
         let (start, begun, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
+        // The last position without trouble. The weights have not moved since, so what ends the run loses nothing.
+        let mut good = state.clone();
+        let ended = |model: &O::Model, optimizer: &ModuleOptimizer, good: Manifest, error: Error| {
+            if good.step > begun {
+                // The error that comes first is the one to know.
+                let _ = checkpoint::save(run.folder, model, optimizer, good);
+            }
+            Err(error)
+        };
         while state.epoch < settings.epochs {
             let all = objective.batches(state.epoch);
             // Of an epoch that was begun before, nobody knows.
@@ -105,18 +102,21 @@ pub fn train<O: Objective>(
                 let end = (state.batch + settings.accumulation).min(all.len());
                 let rate = settings.rate(state.step, steps);
                 let at = Position { epoch: state.epoch, batch: state.batch };
-                let outcome = step(objective, &model, &all[state.batch..end], at, settings, &devices)?;
+                let outcome = match step(objective, &model, &all[state.batch..end], at, settings, &devices) {
+                    Ok(outcome) => outcome,
+                    Err(error) => return ended(&model, &optimizer, good, error),
+                };
                 let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
-                learnt |= entry.terms > 0;
                 if let Some(gradients) = outcome.gradients {
+                    learnt = true;
                     model = optimizer.step(rate, model, gradients);
                     skipped_in_a_row = 0;
                 } else if outcome.entry.terms > 0 {
                     state.skipped += 1;
                     skipped_in_a_row += 1;
                     if skipped_in_a_row == MAX_SKIPPED {
-                        let (step, path) = (state.step + 1, run.folder.to_owned());
-                        return Err(TrainError::Diverged { step, skipped: MAX_SKIPPED, path }.into());
+                        let error = diverged(run, state.step + 1, skipped_in_a_row);
+                        return ended(&model, &optimizer, good, error);
                     }
                 }
                 state.step += 1;
@@ -126,17 +126,20 @@ pub fn train<O: Objective>(
                 let seconds_left = pace * steps.saturating_sub(state.step) as f64;
                 observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
                 // Never in the middle of trouble, nor where an epoch has taught nothing so far: the last checkpoint is a good state.
-                if state.step.is_multiple_of(settings.save_every)
-                    && skipped_in_a_row == 0
-                    && learnt
-                    && state.step < steps
-                {
-                    checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
-                    log.draw();
+                if skipped_in_a_row == 0 && learnt {
+                    good = state.clone();
+                    if state.step.is_multiple_of(settings.save_every) && state.step < steps {
+                        checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
+                        log.draw();
+                    }
                 }
             }
             if !learnt {
-                return Err(TrainError::NothingLearnt { path: run.folder.into() }.into());
+                let error = match skipped_in_a_row {
+                    0 => TrainError::NothingLearnt { path: run.folder.into() }.into(),
+                    skipped => diverged(run, state.step, skipped),
+                };
+                return ended(&model, &optimizer, good, error);
             }
             state.epoch += 1;
             state.batch = 0;
@@ -147,23 +150,8 @@ pub fn train<O: Objective>(
     })
 }
 
-/// Matrices inside of transformer layers.
-const MATRICES: &str = r"layers\.[0-9]+\.(.*_proj|fc[12])\.weight$";
-
-fn optimizer(settings: &Optimization) -> ModuleOptimizer {
-    let adam = AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(settings.weight_decay)
-        .with_beta_2(settings.beta_2)
-        .init();
-    match (settings.optimizer, ParamGroup::from_regex(MATRICES)) {
-        (Optimizer::Muon, Ok(matrices)) => {
-            let decay = Some(WeightDecayConfig::new(settings.weight_decay));
-            let muon = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(decay);
-            adam.with_group(matrices, muon.build(), None)
-        }
-        _ => adam,
-    }
+fn diverged(run: &Run<'_>, step: usize, skipped: usize) -> Error {
+    TrainError::Diverged { step, skipped, path: run.folder.to_owned() }.into()
 }
 
 /// What a step found.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoraConfig, Optimization};
+use super::{LoraConfig, Optimization, TrainError};
 
 /// Which parameters are trained. The towers never are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,15 @@ impl Trains {
 }
 
 impl Stage {
+    /// Checks that every number makes sense.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`].
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.optimization.check()?;
+        if let Trains::Lora(config) = &self.trains { config.check() } else { Ok(()) }
+    }
+
     /// The authors' first stage: landmark modules alone, learning rate 1e-4, 24 to a device.
     pub const fn landmark_modules() -> Self {
         Self { trains: Trains::LandmarkModules, optimization: Optimization::new(1e-4, 24) }

@@ -78,6 +78,8 @@ fn a_decoder_that_does_not_fit_the_model_is_named() {
     let Error::Landmarks(landmarks::Error::TensorShape { name, .. }) = &wrong else { panic!("{wrong}") };
     assert_eq!(name, "blk.0.attn_q.weight");
     assert!(ModelDir::check(&dir, &device()).is_err());
+    // Whatever a decoder's file holds beside what is read is told.
+    assert!(dir.unused().iter().any(|name| name == "blk.0.attn_output.weight"));
 }
 
 #[test]

@@ -43,6 +43,8 @@ mod text;
 mod train;
 #[cfg(feature = "train")]
 mod train_program;
+#[cfg(feature = "train")]
+mod train_runs;
 
 use std::path::{Path, PathBuf};
 

@@ -82,6 +82,20 @@ fn scores_are_sums_of_log_probabilities() {
 }
 
 #[test]
+fn more_candidates_than_fit_into_a_pass_are_shared_out() {
+    let model = model();
+    let mut session = model.session(options());
+    let words: Vec<String> = (0..240).map(|i| format!("{i:03} {:03}", 997 - i)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let all = session.label_scores(QUESTION, &words).unwrap();
+    assert!(all.iter().map(|score| score.tokens).sum::<usize>() > 1000, "several passes");
+    for place in [0, 70, 130, 239] {
+        let alone = session.score(QUESTION, &words[place..=place]).unwrap()[0];
+        assert!((alone - all[place].logprob).abs() < ALONE, "{place}: {alone} {}", all[place].logprob);
+    }
+}
+
+#[test]
 fn equal_calls_give_equal_bits() {
     let (model, media) = (model(), Media::open(crop()).unwrap());
     let score = |before: &[&str]| {

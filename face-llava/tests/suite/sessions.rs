@@ -1,6 +1,7 @@
 //! Sessions: what is reused, what must not leak, what is refused.
 
 use burn::tensor::{Distribution, Tensor};
+use face_encoder::video::Clip;
 use face_llava::decoder::LlamaConfig;
 use face_llava::text::Template;
 use face_llava::{Error, FaceLlava, FaceOptions, LandmarkSource, Media, Sampling, SessionOptions, StopReason};
@@ -82,6 +83,45 @@ fn fewer_visual_tokens_shorten_the_prompt_by_as_many() {
     let faces = FaceOptions { detect: false, landmarks, ..FaceOptions::default() };
     let mut session = model.session(SessionOptions { visual_tokens: Some(9), faces, ..options(2) });
     assert!(matches!(session.set_media(&media), Err(Error::Setting { name: "visual_tokens", .. })));
+    let mut none = model.session(SessionOptions { visual_tokens: Some(0), ..options(2) });
+    assert!(matches!(none.set_media(&media), Err(Error::Setting { name: "visual_tokens", .. })));
+}
+
+#[test]
+fn answers_tell_how_their_media_were_shown() {
+    let (model, media) = (model(), Media::open(crop()).unwrap());
+    let mut session = model.session(options(2));
+    session.set_media(&media).unwrap();
+    // What is changed now holds from the next media on.
+    session.options_mut().faces = FaceOptions::default();
+    session.options_mut().visual_tokens = Some(9);
+    session.options_mut().pad_to_square = true;
+    let settings = session.run(face_llava::Task::Age).unwrap().settings;
+    assert_eq!((settings.detect, settings.visual_tokens, settings.pad_to_square), (false, None, false));
+    // Landmarks that no fusion takes in guide nothing.
+    let prepared = model.prepare(&media, &options(2).faces).unwrap();
+    let plain = model.with_fusion::<frgca::Frgca>(None);
+    let mut session = plain.session(options(2));
+    session.set_prepared(prepared.clone()).unwrap();
+    assert!(!session.landmarks_used() && !session.ask("Guess the age.").unwrap().landmarks_used);
+    session.options_mut().visual_tokens = Some(9);
+    assert!(matches!(session.set_prepared(prepared), Err(Error::Setting { name: "visual_tokens", .. })));
+}
+
+#[test]
+fn clips_from_memory_have_as_many_frames_as_the_tower_reads() {
+    let model = model();
+    let frame = image::open(crop()).unwrap().into_rgb8();
+    let clip = |n: usize| {
+        let (frames, indices) = (vec![frame.clone(); n], (0..n).collect());
+        Media::from_clip(Clip { frames, indices, times: None, total: n, warnings: Vec::new() })
+    };
+    assert!(answer(&model, options(2), &clip(8), "Guess the age.").prompt_tokens > 8 * 257);
+    let mut session = model.session(options(2));
+    assert!(matches!(session.set_media(&clip(9)), Err(Error::Setting { name: "frames of the clip", .. })));
+    assert!(matches!(session.set_media(&clip(0)), Err(Error::NoFace { .. })));
+    let empty = Media::from_image(RgbImage::new(0, 5));
+    assert!(matches!(session.set_media(&empty), Err(Error::Landmarks(landmarks::Error::PictureSize { .. }))));
 }
 
 #[test]
@@ -93,6 +133,11 @@ fn history_is_part_of_the_prompt_only_where_asked() {
     let second = session.ask("Why?").unwrap();
     assert!(second.prompt_tokens > first.prompt_tokens);
     assert!(second.reused_tokens >= first.prompt_tokens - 1);
+    // What was said is forgotten, the picture is not.
+    session.forget_turns();
+    let fresh = session.ask("Guess the age.").unwrap();
+    assert_eq!((fresh.token_ids, fresh.prompt_tokens), (first.token_ids.clone(), first.prompt_tokens));
+    assert!(fresh.landmarks_used && fresh.reused_tokens == first.prompt_tokens - 1);
     let mut alone = model.session(options(4));
     alone.set_media(&media).unwrap();
     alone.ask("Guess the age.").unwrap();
@@ -107,6 +152,7 @@ fn text_alone_and_streams_and_logprobs() {
     let mut streamed = String::new();
     let answer = session.ask_stream("no picture here", |piece| streamed.push_str(piece)).unwrap();
     assert_eq!(streamed.trim(), answer.text);
+    assert_eq!(answer.reused_tokens, 0);
     assert!(!answer.landmarks_used && answer.face.is_empty());
     assert_eq!(answer.logprobs.len(), answer.token_ids.len());
     for (step, id) in answer.logprobs.iter().zip(&answer.token_ids) {

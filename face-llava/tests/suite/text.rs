@@ -122,6 +122,12 @@ fn a_stop_string_across_tokens_is_not_leaked() {
         assert!(stopped && !text.contains(stop), "{stop:?}: {text:?}");
         assert!("The answer is 42. Next question: why?".starts_with(&text));
     }
+    // Of byte tokens, too, as soon as they are there.
+    let tokens = tokenizer.encode_text("One.\nTwo.").unwrap();
+    let mut stream = TextStream::new(tokenizer, StopStrings::new(["\n".to_owned()]));
+    let at = tokens.iter().position(|token| drop(stream.push(*token)) == () && stream.is_stopped()).unwrap();
+    assert_eq!(tokenizer.decode(&tokens[..=at]).unwrap(), "One.\n");
+    let tokens = tokenizer.encode_text("The answer is 42. Next question: why?").unwrap();
     let (pieces, stopped) = streamed(tokenizer, &tokens, &["never", "why??"]);
     assert!(!stopped && pieces.concat().ends_with("why?"), "what was held back comes at the end");
 }
@@ -136,6 +142,12 @@ fn a_tokenizer_of_another_model_is_refused() {
         std::fs::write(&path, bad).unwrap();
         assert!(Tokenizer::open(&path, 32_000, 1, 2).is_err(), "{bad:?}");
     }
+    // Vocabularies whose tokens are no text, as GPT-2's.
+    let vocabulary = r#"{"model": {"type": "BPE", "vocab": {"Ġ": 0, "a": 1, "Ċ": 2}, "merges": []},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}}"#;
+    let error = Tokenizer::from_bytes(vocabulary.as_bytes(), 3, 1, 2).unwrap_err().to_string();
+    assert!(error.contains("SentencePiece"), "{error}");
     let path = folder.path().join("huge.json");
     std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
     assert!(Tokenizer::open(&path, 32_000, 1, 2).unwrap_err().to_string().contains("limit"));

@@ -94,8 +94,8 @@ fn unusable_entries_are_set_aside_by_place_and_other_records_are_another_run() {
     let said = complaint(stage("landmarks", folder.path(), "strict"));
     assert!(said.contains("2 of 6 records") && said.contains("entry 5"), "{said}");
     let mut unclear = stage("landmarks", folder.path(), "unclear");
-    unclear.args(["--bad-budget", "nan"]);
-    assert!(complaint(unclear).contains("bad-budget"));
+    let unclear = unclear.args(["--bad-budget", "nan"]).stderr(Stdio::piped()).output().unwrap();
+    assert!(unclear.status.code() == Some(2) && String::from_utf8(unclear.stderr).unwrap().contains("bad-budget"));
     let lenient = || {
         let mut command = stage("landmarks", folder.path(), "lenient");
         command.args(["--bad-budget", "0.5"]);
@@ -140,7 +140,26 @@ fn an_adapter_follows_from_the_seed_and_merges() {
     merge.arg("merge").stdout(Stdio::null()).arg("--model").arg(crate::fixture("tiny-simple/checkpoint"));
     merge.arg("--adapter").arg(folder.path().join("one/adapter")).arg("--out").arg(folder.path().join("merged"));
     succeeds(merge);
-    assert!(folder.path().join("merged/model.safetensors").exists());
+    // Each weight is the base's and what was learnt about it.
+    let of = |path: &Path| landmarks::weights::Weights::open(path).unwrap();
+    let base = of(&crate::fixture("tiny-simple/checkpoint"));
+    let learnt = of(&folder.path().join("one/adapter/adapter_model.safetensors"));
+    let merged = of(&folder.path().join("merged/model.safetensors"));
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    let [down, up] = ["A", "B"].map(|side| {
+        learnt.read_f32(&format!("base_model.model.model.layers.0.self_attn.q_proj.lora_{side}.weight")).unwrap()
+    });
+    let (was, is) = (base.read_f32(name).unwrap(), merged.read_f32(name).unwrap());
+    let width = down.len() / 2;
+    let mut moved = 0.0_f32;
+    for (i, (was, is)) in was.iter().zip(&is).enumerate() {
+        let (row, column) = (i / width, i % width);
+        let added: f32 = (0..2).map(|r| up[2 * row + r] * down[r * width + column]).sum::<f32>() * 16.0 / 2.0;
+        // In half precision.
+        assert!((was + added - is).abs() < 1e-3 * (1.0 + is.abs()), "{i}: {was} and {added}, not {is}");
+        moved = moved.max(added.abs());
+    }
+    assert!(moved > 1e-2, "{moved}");
 }
 
 #[test]
@@ -176,4 +195,15 @@ fn a_dry_run_shows_tokens_and_labels() {
     };
     succeeds(with_tower(&crate::encoder_fixture("LanguageBind_Image")));
     assert!(complaint(with_tower(Path::new("nowhere"))).contains("nowhere"));
+    // What cannot be meant is refused before anything is loaded.
+    let refused = |options: &[&str]| {
+        let output = command(folder.path(), "dry").args(options).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&["--rank", "2"]).contains("--stage lora"));
+    assert!(refused(&["--more-devices", "cpu", "--accumulation", "1"]).contains("without a batch"));
+    // A model that was there before is not this run's.
+    std::fs::create_dir_all(folder.path().join("dry/model")).unwrap();
+    assert!(refused(&[]).contains("not of this run"));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
-use frgca::{CrossAttentionConfig, Error, Frgca, FrgcaConfig, Fusion, Variant, masked_bias, paper_bias};
+use frgca::{CrossAttentionConfig, Error, Frgca, FrgcaConfig, Fusion, ProjectorKind, Variant, masked_bias, paper_bias};
 use landmarks::weights::{Key, LoadOptions, Weights, load};
 
 /// Relative Frobenius error.
@@ -163,4 +163,8 @@ fn wrong_shapes_are_errors() {
     assert!(matches!(fuse(256, 2, 68), Err(Error::Landmarks { .. })));
     assert!(matches!(fuse(256, 1, 67), Err(Error::Landmarks { .. })));
     assert!(masked_bias(random([1, 68, 2]), 0).is_err());
+    // One token for the whole face, and a bias for nine regions.
+    let config = FrgcaConfig { local: ProjectorKind::Linear, ..FrgcaConfig::new(32, Variant::Paper) };
+    let fused = config.init(&device()).fuse(random([1, 256, 32]), random([1, 68, 2]));
+    assert!(matches!(fused, Err(Error::Regions { tokens: 1 })));
 }

@@ -268,7 +268,6 @@ impl Weights {
         let info = self.info(name).ok_or_else(|| missing(self, vec![name.to_owned()]))?;
         let mut values = Vec::with_capacity(info.elements());
         self.for_each_value(name, info, 0, info.elements(), |block| values.extend_from_slice(block))?;
-        self.mark_used(name);
         Ok(values)
     }
 

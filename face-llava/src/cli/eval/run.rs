@@ -85,9 +85,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return outcome;
     }
     let device = arguments.device.open()?;
-    let model = arguments.model.load(&device)?;
-    // Opened anew: what is read for the digest would count as used.
     let dir = arguments.model.open()?;
+    let model = arguments.model.load_from(&dir, &device)?;
     let bar = busy("looking at the weights");
     let identity = model_identity(&dir);
     bar.finish_and_clear();

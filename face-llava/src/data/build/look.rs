@@ -1,7 +1,6 @@
 //! Looking at a row's picture or clip: decode, detect, crop, align, filter.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -16,7 +15,7 @@ use super::item::ItemFault;
 use super::options::{BuildOptions, Faces};
 use crate::data::geometry::Measures;
 use crate::data::light::Light;
-use crate::data::seed::{hex, sha256};
+use crate::data::seed::{feed, hex, sha256};
 use crate::data::source::Row;
 use crate::media::recrop;
 use crate::{FaceOptions, LandmarkSource, Media, Pixels, quietly};
@@ -166,23 +165,18 @@ fn digest_of(path: &Path) -> Result<String, landmarks::Error> {
         files.sort();
         for file in files.iter().filter(|f| f.is_file()) {
             hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
-            feed(&mut hash, file)?;
+            add(&mut hash, file)?;
         }
     } else {
-        feed(&mut hash, path)?;
+        add(&mut hash, path)?;
     }
     Ok(hex(&hash.finalize()))
 }
 
-fn feed(hash: &mut Sha256, path: &Path) -> Result<(), landmarks::Error> {
+fn add(hash: &mut Sha256, path: &Path) -> Result<(), landmarks::Error> {
     // Pipes and devices have no end.
     regular_file(path)?;
-    let fail = |source| landmarks::Error::Io { path: path.into(), source };
-    let (mut file, mut block) = (File::open(path).map_err(fail)?, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut block).map_err(fail)? {
-            0 => return Ok(()),
-            n => hash.update(&block[..n]),
-        }
-    }
+    File::open(path)
+        .and_then(|file| feed(hash, file))
+        .map_err(|source| landmarks::Error::Io { path: path.into(), source })
 }

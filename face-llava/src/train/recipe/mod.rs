@@ -57,7 +57,7 @@ pub fn mini(
     observe: &mut dyn FnMut(Event),
 ) -> Result<PathBuf, Error> {
     let manifest_sha256 = sha256(&read_file(manifest, MAX_MANIFEST)?);
-    settle(out, &json!({ "recipe": recipe, "manifest": manifest_sha256 }))?;
+    settle(out, &json!({ "recipe": recipe, "numbers": recipe.numbers(), "manifest": manifest_sha256 }))?;
     let model = out.join("model");
     if model.join("config.json").exists() {
         return Ok(model);

@@ -6,6 +6,7 @@ use face_encoder::{Activation, TowerConfig, VisionProjectorConfig};
 use frgca::{FrgcaConfig, Variant};
 use landmarks::CropRule;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::data::SPLIT_SEED;
 use crate::decoder::LlamaConfig;
@@ -185,6 +186,23 @@ impl MiniRecipe {
             alpha: [0.0, 0.0, self.lesson().alpha][step],
             recall: [0.0, 0.0, 1.5][step],
         }
+    }
+
+    /// All that is not said by the recipe itself: what was begun with other numbers is another recipe's.
+    pub(super) fn numbers(&self) -> Value {
+        let steps = [0, 1, 2];
+        json!({
+            "augmentation": self.augmentation(),
+            "lesson": self.lesson(),
+            "plan": self.plan(),
+            "teaching": self.teaching(),
+            "schooling": self.schooling(),
+            "steps": self.steps(),
+            "guidance": steps.map(|step| self.guidance(step)),
+            "courses": steps.map(|step| self.course(step)),
+            "config": self.config().to_json(),
+            "tower": self.tower().to_json(),
+        })
     }
 
     pub(super) fn course(&self, step: usize) -> Course {
