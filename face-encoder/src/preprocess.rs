@@ -112,3 +112,23 @@ impl Plane {
         Tensor::from_data(TensorData::new(planes, [3, self.height, self.width]), device)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_strips_the_middle_is_kept() {
+        let plane = |width: usize, height: usize| {
+            let values = (0..width * height).map(|i| F32x3::new([i as f32; 3])).collect();
+            Plane { width, height, values }.shortened()
+        };
+        let strip = plane(8, 16_000);
+        assert_eq!((strip.width, strip.height, strip.values.len()), (8, 128, 8 * 128));
+        assert_eq!(strip.values[0].0[0], (8 * (16_000 - 128) / 2) as f32);
+        let wide = plane(3000, 9);
+        assert_eq!((wide.width, wide.height, wide.values[0].0[0]), (144, 9, 1428.0));
+        let usual = plane(16, 1);
+        assert_eq!((usual.width, usual.height), (16, 1));
+    }
+}

@@ -95,7 +95,7 @@ impl Media {
         Self { pixels: Pixels::Image(image), warnings: Vec::new(), path: PathBuf::from("picture"), decode_ms: 0.0 }
     }
 
-    /// A clip that is in memory already; its model tells how many frames it reads
+    /// A clip that is in memory already; its model tells how many frames it reads at most
     /// ([`TowerConfig::frames`](face_encoder::TowerConfig::frames)).
     pub fn from_clip(clip: Clip) -> Self {
         Self { pixels: Pixels::Video(clip), warnings: Vec::new(), path: PathBuf::from("clip"), decode_ms: 0.0 }

@@ -134,7 +134,7 @@ impl<'a, F: Fusion> Session<'a, F> {
     ///
     /// # Errors
     /// [`Error::NoTower`], [`Error::Fusion`], [`Error::Backend`]; [`Error::Setting`] for `visual_tokens`, and for clips of more
-    /// or fewer frames than the tower reads.
+    /// frames than the tower reads.
     pub fn set_prepared(&mut self, prepared: Prepared) -> Result<&[FrameFace], Error> {
         self.clear();
         let network = &self.model.network;
@@ -156,8 +156,8 @@ impl<'a, F: Fusion> Session<'a, F> {
         let (features, of_tower) = if prepared.is_video {
             let tower = network.video_tower.as_ref().ok_or(Error::NoTower { kind: "video" })?.config();
             let frames = prepared.crops.len();
-            if tower.frames.is_some_and(|expected| expected != frames) {
-                return Err(refused("frames of the clip", frames, "as many as the video tower reads"));
+            if tower.frames.is_some_and(|most| frames > most) {
+                return Err(refused("frames of the clip", frames, "no more than the video tower reads"));
             }
             let pixels = video_pixels(&prepared.crops, tower.image_size, device);
             (network.video_features(pixels, landmarks)?, tower.patches() + 1)

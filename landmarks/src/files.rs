@@ -9,8 +9,8 @@ use crate::Error;
 const PARTIAL: &str = "partial-";
 /// Letters of the wanted folder's name that follow.
 const MAX_SHOWN: usize = 40;
-/// Letters by chance at the end.
-const CHANCE: usize = 6;
+/// Held by the process that fills the folder.
+const LOCK: &str = ".lock";
 
 /// Lets `write` fill a temporary file beside `path`, flushes it to the disk and renames it to `path`. Whatever goes
 /// wrong, an older file stays as it was and nothing is left behind.
@@ -45,7 +45,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Lets `fill` fill a temporary folder beside `path`, flushes it to the disk and renames it to `path`, which must not be
 /// there yet. Whatever goes wrong, nothing is left behind; what a killed process leaves is removed by the next one that
-/// writes `path`.
+/// writes `path`, while what a living one is writing stays.
 ///
 /// # Errors
 /// [`Error::Io`], and those of `fill`.
@@ -54,9 +54,15 @@ pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Res
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!("{PARTIAL}{}-", name.chars().take(MAX_SHOWN).collect::<String>());
-    remove(parent, |found| found.strip_prefix(&prefix).is_some_and(|chance| chance.len() == CHANCE));
-    let partial = tempfile::Builder::new().prefix(&prefix).rand_bytes(CHANCE).tempdir_in(parent).map_err(fail)?;
+    remove(parent, |entry| {
+        entry.file_name().to_str().is_some_and(|n| n.starts_with(&prefix)) && is_left(&entry.path())
+    });
+    let partial = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(fail)?;
+    let lock = std::fs::File::create(partial.path().join(LOCK)).map_err(fail)?;
+    lock.try_lock().map_err(|error| fail(error.into()))?;
     fill(partial.path())?;
+    drop(lock);
+    std::fs::remove_file(partial.path().join(LOCK)).map_err(fail)?;
     // Temporary folders are private by default.
     #[cfg(unix)]
     std::fs::set_permissions(partial.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(fail)?;
@@ -70,12 +76,17 @@ pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Res
 /// Removes all temporary folders that [`write_folder`] leaves in `parent` when its process is killed. For one who knows that
 /// nobody else writes there.
 pub fn remove_partial(parent: &Path) {
-    remove(parent, |name| name.starts_with(PARTIAL));
+    remove(parent, |entry| entry.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes()));
 }
 
-fn remove(parent: &Path, which: impl Fn(&str) -> bool) {
+/// Whether a folder was begun and nobody holds its lock.
+fn is_left(folder: &Path) -> bool {
+    std::fs::File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+fn remove(parent: &Path, which: impl Fn(&std::fs::DirEntry) -> bool) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|e| e.file_name().to_str().is_some_and(&which)) {
+    for entry in entries.flatten().filter(which) {
         // One that stays takes room and does no other harm.
         let _ = std::fs::remove_dir_all(entry.path());
     }
@@ -140,17 +151,22 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         write_folder(&path, |partial| write_bytes(&partial.join("whole"), b"whole")).unwrap();
-        // What killed processes leave: the next one removes its own, and not that of `b-a`.
-        for left in ["partial-b-123456/y", "partial-b-a-123456/y"] {
-            std::fs::create_dir_all(folder.path().join(left)).unwrap();
+        // What killed processes leave goes, what a living one writes stays, and what was never one's own.
+        let [left, own, backup] = ["partial-b-1", "partial-b-2", "partial-b-backup"].map(|n| folder.path().join(n));
+        for begun in [&left, &own, &backup] {
+            std::fs::create_dir_all(begun.join("y")).unwrap();
         }
+        std::fs::write(left.join(LOCK), "").unwrap();
+        let lock = std::fs::File::create(own.join(LOCK)).unwrap();
+        lock.lock().unwrap();
         write_folder(&folder.path().join("b"), |_| Ok::<_, Error>(())).unwrap();
         let names = || {
             let entries =
                 std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
             entries.collect::<std::collections::BTreeSet<_>>()
         };
-        assert_eq!(names(), ["a", "b", "partial-b-a-123456"].map(String::from).into());
+        assert_eq!(names(), ["a", "b", "partial-b-2", "partial-b-backup"].map(String::from).into());
+        assert_eq!(std::fs::read_dir(folder.path().join("b")).unwrap().count(), 0);
         remove_partial(folder.path());
         assert_eq!(std::fs::read(path.join("whole")).unwrap(), b"whole");
         assert_eq!(names(), ["a", "b"].map(String::from).into());

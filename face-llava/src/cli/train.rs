@@ -231,9 +231,11 @@ fn stage(arguments: &Arguments, name: StageName) -> Result<Outcome, Failure> {
     let stage = options.stage(name, arguments.seed, devices.len())?;
     let out = arguments.out.join(if name == StageName::Lora { "adapter" } else { "model" });
     // The run is the one that was begun here: what it has written before is what it would write now.
-    if out.exists() && !arguments.out.join("checkpoints").exists() {
+    if out.exists() && !arguments.out.join("checkpoints").exists() && !options.dry_run {
         let out = out.display();
-        return Err(Failure::Usage(format!("{out} is there and not of this run: give another --out, or remove it")));
+        return Err(Failure::Usage(format!(
+            "{out} is there without the checkpoints of a run that made it: give another --out, or remove it"
+        )));
     }
 
     let file = RecordsFile::read(&arguments.data)?;

@@ -78,7 +78,7 @@ pub(super) fn save<M: Module>(
         let text = serde_json::to_vec_pretty(&manifest).map_err(|e| fail(&target)(e.into()))?;
         Ok::<_, Error>(write_bytes(&partial.join(MANIFEST), &text)?)
     })?;
-    for old in steps(run).into_iter().rev().skip(KEPT) {
+    for old in steps(run).unwrap_or_default().into_iter().rev().skip(KEPT) {
         // An old checkpoint that stays is no harm.
         let _ = fs::remove_dir_all(folder_of(run, old));
     }
@@ -86,12 +86,15 @@ pub(super) fn save<M: Module>(
 }
 
 /// Steps that have a checkpoint, rising.
-fn steps(run: &Path) -> Vec<usize> {
-    let Ok(entries) = fs::read_dir(run.join(FOLDER)) else { return Vec::new() };
-    let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
-    let mut steps: Vec<usize> = names.filter_map(|n| n.strip_prefix("step-")?.parse().ok()).collect();
+fn steps(run: &Path) -> io::Result<Vec<usize>> {
+    let entries = match fs::read_dir(run.join(FOLDER)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+    };
+    let step = |entry: &fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
+    let mut steps: Vec<usize> = entries.iter().filter_map(step).collect();
     steps.sort_unstable();
-    steps
+    Ok(steps)
 }
 
 /// SHA-256 of a file.
@@ -105,15 +108,16 @@ fn digest_of(path: &Path) -> io::Result<String> {
 /// are none. Later ones, which are damaged, make room for what takes their place.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] where there are checkpoints and none is whole, and for one that is whole and of something else;
-/// [`TrainError::Io`] where one cannot be read, which is no damage.
+/// [`TrainError::Checkpoint`] where there are checkpoints and none is whole, for one that is whole and of something else, and
+/// for one that cannot be read, which is no damage; [`TrainError::Io`].
 pub(super) fn resume<M: Module>(
     run: &Path,
     model: M,
     optimizer: ModuleOptimizer,
 ) -> Result<(M, ModuleOptimizer, Option<Manifest>), Error> {
     let mut damaged = Vec::new();
-    for step in steps(run).into_iter().rev() {
+    let steps = steps(run).map_err(|source| TrainError::Io { path: run.join(FOLDER), source })?;
+    for step in steps.into_iter().rev() {
         let path = folder_of(run, step);
         match check(&path) {
             Ok(manifest) => {
@@ -125,7 +129,7 @@ pub(super) fn resume<M: Module>(
                 return Ok((model, optimizer, Some(manifest)));
             }
             Err(Fault::Damaged(what)) => damaged.push((path, what)),
-            Err(Fault::Unreadable(error)) => return Err(error.into()),
+            Err(Fault::Unreadable(what)) => return Err(TrainError::Checkpoint { path, what }.into()),
         }
     }
     match damaged.into_iter().next() {
@@ -138,7 +142,7 @@ pub(super) fn resume<M: Module>(
 enum Fault {
     Damaged(String),
     /// Nothing is known about it: the disk may come back.
-    Unreadable(TrainError),
+    Unreadable(String),
 }
 
 /// What a whole checkpoint says about itself.
@@ -146,7 +150,7 @@ fn check(folder: &Path) -> Result<Manifest, Fault> {
     let fault = |name: &'static str| {
         move |source: io::Error| match source.kind() {
             ErrorKind::NotFound => Fault::Damaged(format!("{name} is not there")),
-            _ => Fault::Unreadable(TrainError::Io { path: folder.join(name), source }),
+            _ => Fault::Unreadable(format!("{name}: {source}; where it stays so, remove this checkpoint")),
         }
     };
     let text = fs::read(folder.join(MANIFEST)).map_err(fault(MANIFEST))?;

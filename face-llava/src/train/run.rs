@@ -81,6 +81,8 @@ pub fn train<O: Objective>(
         let devices = Devices::start(scope, objective, &model, first, others);
         let mut log = Log::open(run.folder, state.step);
         let (start, begun, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
+        // Of what was done before, nobody knows.
+        let mut moved = begun > 0;
         // The last position without trouble. The weights have not moved since, so what ends the run loses nothing.
         let mut good = state.clone();
         let ended = |model: &O::Model, optimizer: &ModuleOptimizer, good: Manifest, error: Error| {
@@ -107,8 +109,9 @@ pub fn train<O: Objective>(
                     Err(error) => return ended(&model, &optimizer, good, error),
                 };
                 let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
+                learnt |= entry.terms > 0;
                 if let Some(gradients) = outcome.gradients {
-                    learnt = true;
+                    moved = true;
                     model = optimizer.step(rate, model, gradients);
                     skipped_in_a_row = 0;
                 } else if outcome.entry.terms > 0 {
@@ -135,14 +138,14 @@ pub fn train<O: Objective>(
                 }
             }
             if !learnt {
-                let error = match skipped_in_a_row {
-                    0 => TrainError::NothingLearnt { path: run.folder.into() }.into(),
-                    skipped => diverged(run, state.step, skipped),
-                };
+                let error = TrainError::NothingLearnt { path: run.folder.into() }.into();
                 return ended(&model, &optimizer, good, error);
             }
             state.epoch += 1;
             state.batch = 0;
+        }
+        if !moved {
+            return Err(diverged(run, state.step, skipped_in_a_row));
         }
         checkpoint::save(run.folder, &model, &optimizer, state)?;
         log.draw();
@@ -196,10 +199,7 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
         TryLockError::Error(source) => fail(source),
     })?;
     let mut now = run.identity.clone();
-    let mut optimization = serde_json::to_value(run.settings).unwrap_or_default();
-    // How often it is saved changes nothing.
-    optimization.as_object_mut().map(|settings| settings.remove("save_every"));
-    now["optimization"] = optimization;
+    now["optimization"] = run.settings.compared();
     settle(run.folder, &now)?;
     // The run is this process's now: what killed ones were writing is of no use.
     remove_partial(&run.folder.join(checkpoint::FOLDER));
@@ -210,7 +210,13 @@ fn begin(run: &Run<'_>) -> Result<fs::File, Error> {
 pub(super) fn settle(folder: &Path, now: &Value) -> Result<(), Error> {
     let path = folder.join(SETTINGS);
     if let Ok(bytes) = fs::read(&path) {
-        let was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut was: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        // What an earlier version did not note cannot be compared.
+        if let (Some(was), Some(now)) = (was.as_object_mut(), now.as_object()) {
+            for (name, value) in now {
+                was.entry(name).or_insert_with(|| value.clone());
+            }
+        }
         let difference = differences(&was, now).join("; ");
         if !difference.is_empty() {
             return Err(TrainError::SettingsChanged { path: folder.into(), difference }.into());

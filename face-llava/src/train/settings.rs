@@ -1,6 +1,7 @@
 //! How a run goes through its data: learning rate, batches, schedule.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::TrainError;
 
@@ -59,6 +60,13 @@ impl Optimization {
             seed: 0,
             save_every: 5000,
         }
+    }
+
+    /// What must be the same when a run goes on: how often it is saved changes nothing.
+    pub(crate) fn compared(&self) -> Value {
+        let mut settings = serde_json::to_value(self).unwrap_or_default();
+        settings.as_object_mut().map(|settings| settings.remove("save_every"));
+        settings
     }
 
     /// Checks that every number makes sense.

@@ -153,6 +153,23 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_is_not_taken_for_a_damaged_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fit(&CLEAN, folder.path(), &settings(), Some(10)).unwrap();
+    let file = folder.path().join("checkpoints/step-00000010/optimizer.bpk");
+    let kept = folder.path().join("kept");
+    std::fs::rename(&file, &kept).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let error = fit(&CLEAN, folder.path(), &settings(), None).unwrap_err();
+    assert!(error.to_string().contains("step-00000010: optimizer.bpk"), "{error}");
+    // The disk is back.
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&kept, &file).unwrap();
+    let whole = fit(&CLEAN, &folder.path().join("whole"), &settings(), None).unwrap();
+    assert_eq!(fit(&CLEAN, folder.path(), &settings(), None).unwrap(), whole);
+}
+
+#[test]
 fn steps_without_finite_loss_are_left_out_and_too_many_end_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let some = Points { poisoned: |at| at.batch == 2, ..CLEAN };
@@ -173,9 +190,13 @@ fn steps_without_finite_loss_are_left_out_and_too_many_end_the_run() {
     assert!(run.join("checkpoints/step-00000005/manifest.json").exists());
     let whole = fit(&CLEAN, &folder.path().join("whole"), &settings(), None).unwrap();
     assert_eq!(fit(&CLEAN, &run, &settings(), None).unwrap(), whole);
-    // A run too short for ten steps in a row is no less fruitless.
+    // A whole epoch may be left out.
+    let once = Points { poisoned: |at| at.epoch == 2, batch: 64, ..CLEAN };
+    assert!(fit(&once, &folder.path().join("once"), &settings(), None).is_ok());
+    // A run too short for ten steps in a row is no less fruitless where none was made.
     let short = Points { poisoned: |_| true, batch: 32, ..CLEAN };
-    let error = fit(&short, &folder.path().join("short"), &settings(), None).unwrap_err();
+    let settings = Optimization { epochs: 1, ..settings() };
+    let error = fit(&short, &folder.path().join("short"), &settings, None).unwrap_err();
     assert!(matches!(error, Error::Train(TrainError::Diverged { skipped: 2, .. })), "{error}");
 }
 
