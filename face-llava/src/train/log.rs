@@ -48,9 +48,10 @@ impl Log {
     pub fn open(folder: &Path, step: usize) -> Self {
         let path = folder.join(METRICS);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-        let entries: Vec<Entry> = entries.filter(|e| e.step <= step).collect();
-        let lines: String = entries.iter().filter_map(|e| Some(serde_json::to_string(e).ok()? + "\n")).collect();
+        let read = text.lines().filter_map(|line| Some((line, serde_json::from_str::<Entry>(line).ok()?)));
+        // As they were written: numbers that are read and written again may differ in their last digit.
+        let (lines, entries): (Vec<&str>, Vec<Entry>) = read.filter(|(_, entry)| entry.step <= step).unzip();
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let file =
             write_bytes(&path, lines.as_bytes()).ok().and_then(|()| OpenOptions::new().append(true).open(&path).ok());
         Self { folder: folder.into(), entries, file }

@@ -92,6 +92,8 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
         let parts = folder.path().join(format!("parts-{stop}"));
         fit(&CLEAN, &parts, &settings(), Some(stop)).unwrap();
         assert_eq!(fit(&CLEAN, &parts, &settings(), None).unwrap(), whole, "stopped at {stop}");
+        let metrics = |name: &str| std::fs::read_to_string(folder.path().join(name).join("metrics.jsonl")).unwrap();
+        assert_eq!(metrics(&format!("parts-{stop}")), metrics("whole"));
     }
     // A finished run is not done again.
     assert_eq!(fit(&CLEAN, &folder.path().join("whole"), &settings(), None).unwrap(), whole);
