@@ -125,7 +125,11 @@ fn a_stop_string_across_tokens_is_not_leaked() {
     // Of byte tokens, too, as soon as they are there.
     let tokens = tokenizer.encode_text("One.\nTwo.").unwrap();
     let mut stream = TextStream::new(tokenizer, StopStrings::new(["\n".to_owned()]));
-    let at = tokens.iter().position(|token| drop(stream.push(*token)) == () && stream.is_stopped()).unwrap();
+    let stops = |token: &u32| {
+        stream.push(*token);
+        stream.is_stopped()
+    };
+    let at = tokens.iter().position(stops).unwrap();
     assert_eq!(tokenizer.decode(&tokens[..=at]).unwrap(), "One.\n");
     let tokens = tokenizer.encode_text("The answer is 42. Next question: why?").unwrap();
     let (pieces, stopped) = streamed(tokenizer, &tokens, &["never", "why??"]);
