@@ -189,7 +189,8 @@ impl Media {
         if self.frames().is_empty() {
             return Err(Error::NoFace { media: self.path.display().to_string() });
         }
-        if let Some((width, height)) = self.frames().iter().map(RgbImage::dimensions).find(|(w, h)| w * h == 0) {
+        if let Some((width, height)) = self.frames().iter().map(RgbImage::dimensions).find(|(w, h)| *w == 0 || *h == 0)
+        {
             let (path, limits) = (Some(self.path.clone()), OpenOptions::default());
             return Err(landmarks::Error::PictureSize { path, width, height, limits }.into());
         }

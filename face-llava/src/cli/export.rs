@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::FloatDType;
 use clap::Args;
 use face_llava::train::{Description, export, load_adapter, merge};
-use face_llava::{FaceLlava, LoadOptions, ModelDir, Network, TowerFolders};
+use face_llava::{ModelDir, Network};
 
 use super::options::{DeviceOption, ModelOptions, Precision};
 use super::{Failure, Outcome, busy, say};
@@ -78,13 +78,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 
 pub(crate) fn run_merge(arguments: &MergeArguments) -> Result<Outcome, Failure> {
     arguments.out.check()?;
-    let towers = TowerFolders { image: arguments.image_tower.clone(), video: arguments.video_tower.clone() };
-    let dir = ModelDir::open_with(&arguments.model, &towers)?;
-    let device = arguments.device.open()?.device;
-    let bar = busy("loading the model");
-    let loaded = FaceLlava::load(&dir, &LoadOptions::default(), &device);
-    bar.finish_and_clear();
-    let mut network = loaded?.network;
+    // An adapter goes with the weights as they are, in full precision.
+    let model = ModelOptions {
+        model: Some(arguments.model.clone()),
+        image_tower: arguments.image_tower.clone(),
+        video_tower: arguments.video_tower.clone(),
+        decoder: None,
+        strict: false,
+        allow_nonfinite: false,
+        quantize: None,
+        precision: Precision::F32,
+    };
+    let dir = model.open()?;
+    let mut network = model.load_from(&dir, &arguments.device.open()?)?.network;
     network.decoder = merge(load_adapter(network.decoder, &dir, &arguments.adapter)?);
     finish(&network, &dir, &arguments.out)
 }
