@@ -4,6 +4,7 @@ use std::fs::{self, TryLockError};
 use std::path::Path;
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use landmarks::files::{remove_partial, write_bytes};
@@ -75,86 +76,124 @@ pub fn train<O: Objective>(
     objective.begin()?;
     let steps: usize = (0..settings.epochs).map(|e| objective.batches(e).len().div_ceil(settings.accumulation)).sum();
     let fresh = (prepare(model, first, trained), optimizer(settings, &first.clone().without_autodiff()));
-    let (mut model, mut optimizer, saved) = checkpoint::resume(run.folder, fresh.0, fresh.1)?;
-    let mut state = saved.unwrap_or_else(|| Manifest { seed: settings.seed, ..Manifest::default() });
+    let (model, optimizer, saved) = checkpoint::resume(run.folder, fresh.0, fresh.1)?;
+    let at = saved.unwrap_or_else(|| Manifest { seed: settings.seed, ..Manifest::default() });
     std::thread::scope(|scope| {
         let devices = Devices::start(scope, objective, &model, first, others);
-        let mut log = Log::open(run.folder, state.step);
-        let (start, begun, mut skipped_in_a_row) = (Instant::now(), state.step, 0);
-        // Of what was done before, nobody knows.
-        let mut moved = begun > 0;
-        // The last position without trouble. The weights have not moved since, so what ends the run loses nothing.
-        let mut good = state.clone();
-        let ended = |model: &O::Model, optimizer: &ModuleOptimizer, good: Manifest, error: Error| {
-            if good.step > begun {
-                // The error that comes first is the one to know.
-                let _ = checkpoint::save(run.folder, model, optimizer, good);
-            }
-            Err(error)
-        };
-        while state.epoch < settings.epochs {
-            let all = objective.batches(state.epoch);
-            // Of an epoch that was begun before, nobody knows.
-            let mut learnt = state.batch > 0;
-            while state.batch < all.len() {
-                if run.stop_at.is_some_and(|stop| state.step >= stop) {
-                    checkpoint::save(run.folder, &model, &optimizer, state)?;
-                    return Ok(model);
+        let mut log = Log::open(run.folder, at.step);
+        let (start, mut way) = (Instant::now(), Way::new(model, optimizer, at));
+        while way.at.epoch < settings.epochs {
+            let all = objective.batches(way.at.epoch);
+            while way.at.batch < all.len() {
+                if run.stop_at.is_some_and(|stop| way.at.step >= stop) {
+                    way.save(run)?;
+                    return Ok(way.model);
                 }
-                let end = (state.batch + settings.accumulation).min(all.len());
-                let rate = settings.rate(state.step, steps);
-                let at = Position { epoch: state.epoch, batch: state.batch };
-                let outcome = match step(objective, &model, &all[state.batch..end], at, settings, &devices) {
+                let end = (way.at.batch + settings.accumulation).min(all.len());
+                let rate = settings.rate(way.at.step, steps);
+                let at = Position { epoch: way.at.epoch, batch: way.at.batch };
+                let outcome = match step(objective, &way.model, &all[at.batch..end], at, settings, &devices) {
                     Ok(outcome) => outcome,
-                    Err(error) => return ended(&model, &optimizer, good, error),
+                    Err(error) => return way.ended(run, error),
                 };
-                let entry = Entry { step: state.step + 1, epoch: state.epoch, rate, ..outcome.entry };
-                learnt |= entry.terms > 0;
-                if let Some(gradients) = outcome.gradients {
-                    moved = true;
-                    model = optimizer.step(rate, model, gradients);
-                    skipped_in_a_row = 0;
-                } else if outcome.entry.terms > 0 {
-                    state.skipped += 1;
-                    skipped_in_a_row += 1;
-                    if skipped_in_a_row == MAX_SKIPPED {
-                        let error = diverged(run, state.step + 1, skipped_in_a_row);
-                        return ended(&model, &optimizer, good, error);
-                    }
-                }
-                state.step += 1;
-                state.batch = end;
+                let entry = Entry { step: way.at.step + 1, epoch: at.epoch, rate, ..outcome.entry };
+                way = way.after(outcome, rate, end);
                 log.add(&entry);
-                let pace = start.elapsed().as_secs_f64() / (state.step - begun) as f64;
-                let seconds_left = pace * steps.saturating_sub(state.step) as f64;
-                observe(&Progress { step: state.step, steps, loss: entry.loss, rate, seconds_left });
-                // Never in the middle of trouble, nor where an epoch has taught nothing so far: the last checkpoint is a good state.
-                if skipped_in_a_row == 0 && learnt {
-                    good = state.clone();
-                    if state.step.is_multiple_of(settings.save_every) && state.step < steps {
-                        checkpoint::save(run.folder, &model, &optimizer, state.clone())?;
-                        log.draw();
-                    }
+                let pace = start.elapsed().as_secs_f64() / (way.at.step - way.begun) as f64;
+                let seconds_left = pace * steps.saturating_sub(way.at.step) as f64;
+                observe(&Progress { step: way.at.step, steps, loss: entry.loss, rate, seconds_left });
+                if way.skipped_in_a_row == MAX_SKIPPED {
+                    let error = way.diverged(run);
+                    return way.ended(run, error);
+                }
+                if way.is_good() && way.at.step.is_multiple_of(settings.save_every) && way.at.step < steps {
+                    way.save(run)?;
+                    log.draw();
                 }
             }
-            if !learnt {
-                let error = TrainError::NothingLearnt { path: run.folder.into() }.into();
-                return ended(&model, &optimizer, good, error);
+            if !way.learnt {
+                return way.ended(run, TrainError::NothingLearnt { path: run.folder.into() }.into());
             }
-            state.epoch += 1;
-            state.batch = 0;
+            way = way.next_epoch();
         }
-        if !moved {
-            return Err(diverged(run, state.step, skipped_in_a_row));
+        if !way.moved {
+            return Err(way.diverged(run));
         }
-        checkpoint::save(run.folder, &model, &optimizer, state)?;
+        way.save(run)?;
         log.draw();
-        Ok(model)
+        Ok(way.model)
     })
 }
 
-fn diverged(run: &Run<'_>, step: usize, skipped: usize) -> Error {
-    TrainError::Diverged { step, skipped, path: run.folder.to_owned() }.into()
+/// A run under way: the weights, where they are, and what is known about how they do.
+struct Way<M> {
+    model: M,
+    optimizer: ModuleOptimizer,
+    at: Manifest,
+    /// Steps that were done before.
+    begun: usize,
+    /// The last position without trouble. The weights have not moved since, so what ends the run loses nothing.
+    good: Manifest,
+    /// Whether the weights ever moved; of what was done before, nobody knows.
+    moved: bool,
+    /// Whether this epoch has taught anything; of one that was begun before, nobody knows.
+    learnt: bool,
+    skipped_in_a_row: usize,
+}
+
+impl<M: Module> Way<M> {
+    fn new(model: M, optimizer: ModuleOptimizer, at: Manifest) -> Self {
+        let (begun, learnt, good) = (at.step, at.batch > 0, at.clone());
+        Self { model, optimizer, at, begun, good, moved: begun > 0, learnt, skipped_in_a_row: 0 }
+    }
+
+    /// After a step to micro-batch `end`, the weights moved where it found something.
+    fn after(mut self, outcome: Outcome, rate: f64, end: usize) -> Self {
+        self.learnt |= outcome.entry.terms > 0;
+        if let Some(gradients) = outcome.gradients {
+            self.model = self.optimizer.step(rate, self.model, gradients);
+            self.moved = true;
+            self.skipped_in_a_row = 0;
+        } else if outcome.entry.terms > 0 {
+            self.at.skipped += 1;
+            self.skipped_in_a_row += 1;
+        }
+        self.at.step += 1;
+        self.at.batch = end;
+        if self.is_good() {
+            self.good = self.at.clone();
+        }
+        self
+    }
+
+    fn next_epoch(mut self) -> Self {
+        self.at.epoch += 1;
+        self.at.batch = 0;
+        self.learnt = false;
+        self
+    }
+
+    /// Never in the middle of trouble, nor where an epoch has taught nothing so far: checkpoints are of good states.
+    fn is_good(&self) -> bool {
+        self.skipped_in_a_row == 0 && self.learnt
+    }
+
+    fn save(&self, run: &Run<'_>) -> Result<(), Error> {
+        checkpoint::save(run.folder, &self.model, &self.optimizer, self.at.clone())
+    }
+
+    /// The end of a run by an error, which leaves its last good state.
+    fn ended(self, run: &Run<'_>, error: Error) -> Result<M, Error> {
+        if self.good.step > self.begun {
+            // The error that comes first is the one to know.
+            let _ = checkpoint::save(run.folder, &self.model, &self.optimizer, self.good);
+        }
+        Err(error)
+    }
+
+    fn diverged(&self, run: &Run<'_>) -> Error {
+        TrainError::Diverged { step: self.at.step, skipped: self.skipped_in_a_row, path: run.folder.to_owned() }.into()
+    }
 }
 
 /// What a step found.
