@@ -51,12 +51,14 @@ pub fn video_pixels(frames: &[RgbImage], size: usize, device: &Device) -> Tensor
     Tensor::stack(frames.collect(), 0)
 }
 
-/// A picture laid in the middle of a square of the mean colour, as training does (`image_aspect_ratio: pad`).
+/// A picture laid in the middle of a square of the mean colour, as training does (`image_aspect_ratio: pad`). Of one longer
+/// than sixteen times its short side the middle: the square of a whole strip could take gigabytes.
 pub fn pad_to_square(picture: &RgbImage) -> RgbImage {
     let (w, h) = picture.dimensions();
-    let side = w.max(h);
+    let side = w.max(h).min(MAX_ASPECT as u32 * w.min(h));
     let mut out = RgbImage::from_pixel(side, side, PAD);
-    image::imageops::replace(&mut out, picture, i64::from((side - w) / 2), i64::from((side - h) / 2));
+    let before = |length: u32| (i64::from(side) - i64::from(length)).div_euclid(2);
+    image::imageops::replace(&mut out, picture, before(w), before(h));
     out
 }
 

@@ -131,7 +131,7 @@ impl FaceCrop {
 /// Cuts the square around a face box out of a picture.
 ///
 /// # Errors
-/// [`Error::BadBox`] where the box is not finite, empty or outside the picture.
+/// [`Error::BadBox`] where the box is not finite, empty, outside the picture, or with its margin over 16,384 pixels wide.
 pub fn crop_face(picture: &RgbImage, bbox: &BBox, rule: CropRule) -> Result<FaceCrop, Error> {
     let (w, h) = picture.dimensions();
     bbox.check(w, h)?;
@@ -155,6 +155,9 @@ pub fn crop_face(picture: &RgbImage, bbox: &BBox, rule: CropRule) -> Result<Face
             let side = (wide * (1.0 + 2.0 * margin.clamp(0.0, 4.0))).round().max(1.0);
             let (x, y) = ((c.x - side / 2.0).round(), (c.y - side / 2.0).round());
             let square = BBox { x, y, width: side, height: side };
+            if side > MAX_WINDOW as f32 {
+                return Err(Error::BadBox { bbox: (*bbox).into(), width: w, height: h });
+            }
             let window = window(picture, [x as i64, y as i64], [side as u32; 2]);
             let image = resize(&window, [CROP; 2], ResizeAlg::Convolution(FilterType::Bilinear));
             Ok(FaceCrop::new(image, square, rule, square.leaves(w, h)))
@@ -167,6 +170,9 @@ fn whole_pixels(bbox: &BBox, w: u32, h: u32) -> [u32; 4] {
     let cut = |v: f32, max: u32| (v.max(0.0) as u32).min(max);
     [cut(bbox.x, w), cut(bbox.y, h), cut(bbox.width, w), cut(bbox.height, h)]
 }
+
+/// Pixels along the longest side of a window, as of a picture: it is filled before it is made smaller.
+pub(crate) const MAX_WINDOW: i64 = 16_384;
 
 /// A window of a picture; black beyond its border.
 pub(crate) fn window(picture: &RgbImage, [x, y]: [i64; 2], [width, height]: [u32; 2]) -> RgbImage {

@@ -155,7 +155,9 @@ impl Detector {
             let (center, side) = (face.bbox.center(), 2.0 * face.bbox.width.max(face.bbox.height));
             let near = |d: &Detection| d.bbox.center().distance(center);
             let again = self.in_square(picture, Square { center, side })?;
-            refined.push(again.into_iter().min_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or(face));
+            // One beside it is another face.
+            let same = again.into_iter().filter(|d| d.bbox.iou(&face.bbox) > 0.0);
+            refined.push(same.min_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or(face));
         }
         Ok(best_of_overlapping(refined, self.options.overlap))
     }

@@ -99,6 +99,11 @@ pub enum Error {
         /// Its y.
         y: f32,
     },
+    /// Points of a face turned inside out.
+    #[error(
+        "the points are those of a mirrored face: expected x before y, and the 68 iBUG points, the subject's right side first"
+    )]
+    LandmarkOrder,
     /// NaN or infinity among the points.
     #[error("point {index} is not a finite number")]
     LandmarkNotFinite {
@@ -140,8 +145,8 @@ pub enum Error {
         /// The file's shape.
         found: Vec<usize>,
     },
-    /// A tensor that holds no floats.
-    #[error("{name:?} holds integers; floats are needed")]
+    /// A tensor that holds no floats of 16, 32 or 64 bits.
+    #[error("{name:?} holds values of a type that is not read; floats of 16, 32 or 64 bits are needed")]
     TensorDtype {
         /// The tensor.
         name: String,

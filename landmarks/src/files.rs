@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::Error;
 
+/// What the names of temporary files begin with.
+const TEMPORARY: &str = ".face-llava-";
 /// What the names of temporary folders begin with.
 const PARTIAL: &str = "partial-";
 /// Letters of the wanted folder's name that follow.
@@ -21,6 +23,7 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> 
     let fail = |source| Error::Io { path: path.into(), source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
     // Temporary files are private by default; what a user asked for follows the user's own rules.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -77,6 +80,23 @@ pub fn write_folder<E: From<Error>>(path: &Path, fill: impl FnOnce(&Path) -> Res
 /// nobody else writes there.
 pub fn remove_partial(parent: &Path) {
     remove(parent, |entry| entry.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes()));
+}
+
+/// Removes all temporary files that [`write_whole`] leaves in `folder` and in the folders inside it when its process is killed.
+/// For one who knows that nobody else writes there.
+pub fn remove_temporary(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        // Links are not followed.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_temporary(&entry.path()),
+            Ok(_) if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) => {
+                // One that stays takes room and does no other harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Whether a folder was begun and nobody holds its lock.

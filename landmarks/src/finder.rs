@@ -28,7 +28,7 @@ pub struct Face {
     /// Confidence of each point, where the aligner gives one (FAN).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub point_scores: Option<Vec<f32>>,
-    /// The aligner's belief that it saw a face, 0 to 1.
+    /// The aligner's belief that it saw a face, 0 to 1; the detector's confidence where the aligner has none (FAN).
     pub presence: f32,
     /// Turn of the eye line, degrees, clockwise.
     pub roll: f32,

@@ -129,6 +129,27 @@ impl UnitLandmarks {
         }
         Ok(())
     }
+
+    /// Checks points that somebody gives: as [`check`](Self::check), and that eyes and mouth do not lie as in a mirror, which
+    /// they do where x and y or the sides of the face are swapped. However far the face is turned, the mouth lies clockwise
+    /// of the way from the subject's right eye to the left one.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`Error::LandmarkOrder`].
+    pub fn check_given(&self) -> Result<(), Error> {
+        self.check()?;
+        let mean = |range: std::ops::Range<usize>| {
+            let n = range.len() as f32;
+            let sum = self[range].iter().fold((0.0, 0.0), |(x, y), p| (x + p.x, y + p.y));
+            (sum.0 / n, sum.1 / n)
+        };
+        let (right, left, mouth) = (mean(36..42), mean(42..48), mean(48..68));
+        let eyes = (left.0 - right.0, left.1 - right.1);
+        let down = (mouth.0 - (left.0 + right.0) / 2.0, mouth.1 - (left.1 + right.1) / 2.0);
+        let sine = (eyes.0 * down.1 - eyes.1 * down.0) / (eyes.0.hypot(eyes.1) * down.0.hypot(down.1));
+        // Profiles may be a little beyond; points that coincide have no side.
+        if sine < -0.5 { Err(Error::LandmarkOrder) } else { Ok(()) }
+    }
 }
 
 /// An axis-aligned box in pixels, `[x, y, width, height]`, origin top-left.

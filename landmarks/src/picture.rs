@@ -185,10 +185,13 @@ impl OpenOptions {
 }
 
 fn orientation(decoder: &mut impl ImageDecoder, warnings: &mut Vec<Warning>) -> Orientation {
-    let exif = decoder.exif_metadata().ok().flatten();
-    let found = match &exif {
-        Some(chunk) if Orientation::from_exif_chunk(chunk).is_none() && !is_tiff_block(chunk) => None,
-        _ => decoder.orientation().ok(),
+    let found = match decoder.exif_metadata().ok().flatten() {
+        Some(chunk) => {
+            // Some writers leave JPEG's prefix where the format has none.
+            let chunk = chunk.strip_prefix(b"Exif\0\0").unwrap_or(&chunk);
+            Orientation::from_exif_chunk(chunk).or(is_tiff_block(chunk).then_some(Orientation::NoTransforms))
+        }
+        None => decoder.orientation().ok(),
     };
     found.unwrap_or_else(|| {
         warnings.push(Warning::ExifIgnored);

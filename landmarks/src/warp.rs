@@ -42,6 +42,9 @@ pub(crate) fn sample(
 
 /// A picture of `width` by `height` pixels, sampled bilinearly at `map(u, v)`, in pixel indices; the border's pixels go on
 /// beyond it.
+///
+/// # Panics
+/// If the picture has no pixels.
 pub fn warp(picture: &RgbImage, map: &Affine, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |u, v| {
         let (x, y) = map.apply(f64::from(u), f64::from(v));

@@ -198,8 +198,9 @@ impl<'a> Running<'a> {
             _ => Error::Io { path: path.into(), source },
         };
         // To a file, not a pipe: a program that complains a lot must not wait for somebody to listen.
-        let messages = tempfile::tempfile().map_err(io)?;
-        let said = messages.try_clone().map_err(io)?;
+        let beside = |source| Error::Io { path: std::env::temp_dir(), source };
+        let messages = tempfile::tempfile().map_err(beside)?;
+        let said = messages.try_clone().map_err(beside)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn().map_err(io)?;
         let stdout = child.stdout.take().ok_or_else(|| io(ErrorKind::BrokenPipe.into()))?;
         let child = Arc::new(Mutex::new(child));

@@ -46,7 +46,7 @@ pub struct Clip {
     pub frames: Vec<RgbImage>,
     /// Which frame of the video each one is, from 0.
     pub indices: Vec<usize>,
-    /// When each one is shown, seconds; unknown for folders.
+    /// When each one is shown, seconds, by its index and the file's mean rate of frames; unknown for folders.
     pub times: Option<Vec<f64>>,
     /// Frames of the video.
     pub total: usize,

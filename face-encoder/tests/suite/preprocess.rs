@@ -53,6 +53,9 @@ fn padding_keeps_the_picture_in_the_middle() {
     assert_eq!(square.dimensions(), (30, 30));
     assert_eq!(square.get_pixel(0, 0).0, [122, 116, 104]);
     assert_eq!(square.get_pixel(15, 15).0, [9, 9, 9]);
+    let strip = RgbImage::from_fn(10, 1001, |_, y| Rgb([(y / 4) as u8; 3]));
+    let square = pad_to_square(&strip);
+    assert_eq!((square.dimensions(), square.get_pixel(80, 80).0), ((160, 160), [125; 3]));
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl FanAligner {
     /// [`Error::BadBox`].
     pub fn crop(&self, picture: &RgbImage, roi: &FanRoi) -> Result<RgbImage, Error> {
         let [left, top, right, bottom] = roi.edges();
-        if right <= left || bottom <= top {
+        if right <= left || bottom <= top || (right - left).max(bottom - top) > crop::MAX_WINDOW {
             let bbox = [left, top, right - left, bottom - top].map(|v| v as f32);
             return Err(Error::BadBox { bbox, width: picture.width(), height: picture.height() });
         }

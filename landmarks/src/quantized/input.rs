@@ -25,13 +25,14 @@ pub(super) type Round = fn(&[f32], &mut [i8], &mut [f32], &mut [i32], Bits);
 pub(super) fn round(values: &[f32], codes: &mut [i8], scales: &mut [f32], corrections: &mut [i32], bits: Bits) {
     let groups = values.as_chunks::<GROUP>().0.iter().zip(codes.as_chunks_mut::<GROUP>().0);
     for (g, (values, codes)) in groups.enumerate() {
-        // Sixteen at a time: a maximum does not depend on the order.
-        let mut most = [0.0_f32; 16];
+        // Sixteen at a time: a maximum does not depend on the order. That of the bits is that of the values, with infinity
+        // and NaN above all: a group with a NaN gets it as its scale.
+        let mut most = [0_u32; 16];
         for values in values.as_chunks::<16>().0 {
-            most.iter_mut().zip(values).for_each(|(most, value)| *most = most.max(value.abs()));
+            most.iter_mut().zip(values).for_each(|(most, value)| *most = (*most).max(value.abs().to_bits()));
         }
-        let largest = most.into_iter().fold(0.0_f32, f32::max);
-        let scale = largest / 127.0;
+        let largest = most.into_iter().fold(0, u32::max);
+        let scale = f32::from_bits(largest) / 127.0;
         let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         let mut sum = 0;
         for (code, value) in codes.iter_mut().zip(values) {

@@ -339,6 +339,16 @@ mod tests {
                 assert_eq!(y, plain);
                 assert!(y.iter().all(|y| (y - w * x * 64.0).abs() <= (w * x * 64.0).abs() * 0.01), "{w} {x} {}", y[0]);
             }
+            // What is not finite stays so: the other row, and only that.
+            let packed = Quantized::new(&[1.0; 16 * 64], 16, 64, bits);
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = [1.0; 64 * 2];
+                x[5] = bad;
+                for kernel in [kernel(), PLAIN] {
+                    let [y] = multiply([&packed], 64, &x, kernel);
+                    assert!(y[..16].iter().all(|y| !y.is_finite()) && y[16..].iter().all(|y| y.is_finite()), "{bad}");
+                }
+            }
         }
     }
 

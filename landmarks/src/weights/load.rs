@@ -167,21 +167,17 @@ pub(super) fn read(
     shape: &[usize],
     report: &mut LoadReport,
 ) -> Result<Option<TensorData>, Error> {
-    let mut found = info.shape.clone();
     let elements: usize = shape.iter().product();
-    let mut first = 0;
-    if let (Some((i, n)), Some(rows)) = (key.part, found.first_mut())
-        && rows.is_multiple_of(n)
-    {
-        *rows /= n;
-        first = i * elements;
-    }
-    if found != shape {
+    // A part is some of the rows.
+    let (i, n) = key.part.unwrap_or((0, 1));
+    let (mut whole, first) = (shape.to_vec(), i * elements);
+    whole.iter_mut().take(1).for_each(|rows| *rows *= n);
+    if info.shape != whole {
         return Err(Error::TensorShape {
             path: weights.path().into(),
             name: key.name.clone(),
-            expected: shape.to_vec(),
-            found,
+            expected: whole,
+            found: info.shape.clone(),
         });
     }
     report.tensors += 1;
@@ -195,7 +191,7 @@ pub(super) fn read(
     if let Some(index) = sink.nonfinite
         && !options.allow_nonfinite
     {
-        return Err(Error::NonFiniteWeight { name: key.name.clone(), index });
+        return Err(Error::NonFiniteWeight { name: key.name.clone(), index: first + index });
     }
     if sink.zero && elements > 0 && key.name.ends_with("weight") {
         report.all_zero.push(key.name.clone());
@@ -306,7 +302,7 @@ impl Weights {
             Dtype::Blocks(blocks) => {
                 &move |b, out| b.chunks(blocks.unit().1).for_each(|block| blocks.unpack(block, out))
             }
-            Dtype::Other(_) => return Err(Error::TensorDtype { name: name.to_owned() }),
+            Dtype::Byte | Dtype::Other(_) => return Err(Error::TensorDtype { name: name.to_owned() }),
         };
         let file = &self.files[self.index[name]];
         let (unit, size) = info.dtype.unit();

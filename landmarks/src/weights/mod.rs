@@ -49,7 +49,9 @@ pub enum Dtype {
     BF16,
     /// GGML's blocks of few bits.
     Blocks(Blocks),
-    /// Any integer or boolean type of this many bytes: loaded only where weights are kept in few bits.
+    /// Bytes without sign: weights that are kept in few bits.
+    Byte,
+    /// Any other type of this many bytes: not loaded.
     Other(usize),
 }
 
@@ -61,6 +63,7 @@ impl Dtype {
             Self::F32 => (1, 4),
             Self::F16 | Self::BF16 => (1, 2),
             Self::Blocks(blocks) => blocks.unit(),
+            Self::Byte => (1, 1),
             Self::Other(n) => (1, n),
         }
     }
@@ -214,8 +217,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens a `.safetensors`, `.bin`, `.pth`, `.pth.tar` or `.gguf` file, or a folder with one such file or a sharded set
-    /// (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format. There is no
+    /// Opens a `.safetensors`, `.bin`, `.pth`, `.pth.tar` or `.gguf` file, or a folder with `model.safetensors`,
+    /// `pytorch_model.bin` or a sharded set (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format. There is no
     /// checksum in these formats: a flipped bit that leaves a value finite is not noticed.
     ///
     /// # Errors

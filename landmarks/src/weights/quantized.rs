@@ -30,7 +30,7 @@ pub fn load_quantized<M: Module + Linears>(
         // What is missing, `load` names.
         let (Some(info), &[rows, columns]) = (weights.info(&key.name), &shape[..]) else { continue };
         let dims = [rows, columns];
-        if info.dtype == Dtype::Other(1) {
+        if info.dtype == Dtype::Byte {
             ready(layer, weights, options, &key, info, dims, &mut report)?;
         } else if let (Dtype::Blocks(blocks @ (Blocks::Q4_0 | Blocks::Q8_0)), true, None) =
             (info.dtype, Quantized::fits(rows, columns) && !options.headers_only && info.shape == shape, key.part)

@@ -29,7 +29,7 @@ pub(super) fn read(source: &Source) -> Result<BTreeMap<String, TensorInfo>, Weig
         return Err(WeightsFault::Duplicate(name));
     }
     let metadata: Metadata = serde_json::from_slice(&header).map_err(WeightsFault::Header)?;
-    let promised = 8 + claimed + metadata.data_len() as u64;
+    let promised = (8 + claimed).saturating_add(metadata.data_len() as u64);
     if promised != bytes {
         return Err(WeightsFault::Length { promised, bytes });
     }
@@ -37,7 +37,7 @@ pub(super) fn read(source: &Source) -> Result<BTreeMap<String, TensorInfo>, Weig
     if tensors.len() > MAX_TENSORS || tensors.keys().any(|name| name.len() > MAX_NAME) {
         return Err(WeightsFault::Rule("more than 100,000 tensors or a name over 1 KiB"));
     }
-    Ok(tensors
+    tensors
         .into_iter()
         .map(|(name, info)| {
             let dtype = match info.dtype {
@@ -45,12 +45,14 @@ pub(super) fn read(source: &Source) -> Result<BTreeMap<String, TensorInfo>, Weig
                 StDtype::F32 => Dtype::F32,
                 StDtype::F16 => Dtype::F16,
                 StDtype::BF16 => Dtype::BF16,
-                other => Dtype::Other(other.bitsize().div_ceil(8)),
+                StDtype::U8 => Dtype::Byte,
+                other if other.bitsize() % 8 > 0 => return Err(WeightsFault::Rule("values of less than a byte")),
+                other => Dtype::Other(other.bitsize() / 8),
             };
             let start = 8 + claimed + info.data_offsets.0 as u64;
-            (name, TensorInfo { dtype, shape: info.shape.clone(), strides: None, start })
+            Ok((name, TensorInfo { dtype, shape: info.shape.clone(), strides: None, start }))
         })
-        .collect())
+        .collect()
 }
 
 fn read_at(source: &Source, offset: u64, buf: &mut [u8]) -> Result<(), WeightsFault> {

@@ -112,11 +112,13 @@ fn bind(tensors: Vec<(String, Tensor)>, storages: &Storages) -> Result<Tensors, 
             return Err(WeightsFault::Storage { key: t.storage.key.to_string(), needed, found });
         }
         let mut row_major = 1;
-        let contiguous = t.shape.iter().zip(&t.strides).rev().all(|(&n, &s)| {
-            let expected = row_major;
-            row_major *= n.max(1);
-            n <= 1 || s == expected
-        });
+        // Without elements there is no order, and no bound on the other lengths.
+        let contiguous = elements == 0
+            || t.shape.iter().zip(&t.strides).rev().all(|(&n, &s)| {
+                let expected = row_major;
+                row_major *= n;
+                n <= 1 || s == expected
+            });
         let info = TensorInfo {
             dtype: t.storage.dtype,
             shape: t.shape,
