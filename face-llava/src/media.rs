@@ -138,6 +138,9 @@ pub struct FrameFace {
     pub seen: bool,
     /// Faces in the picture.
     pub of: usize,
+    /// Too small, or its points are guesses, where it was detected and points were wanted.
+    #[serde(skip)]
+    pub(crate) low_quality: bool,
 }
 
 /// The face of a picture or clip, found, cropped and aligned: ready for a session
@@ -249,8 +252,10 @@ impl Media {
         let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face(options.select, boxes.len()))?;
         let start = Instant::now();
         let needed = align || rule == CropRule::Aligned;
-        let points = if needed { Some(finder.align(image, index, &found[index])?.points) } else { None };
+        let aligned = if needed { Some(finder.align(image, index, &found[index])?) } else { None };
         *clock.landmarks_ms += ms(start);
+        let low_quality = aligned.as_ref().is_some_and(|face| face.low_quality);
+        let points = aligned.map(|face| face.points);
         let crop = lay(image, &boxes[index], points.as_ref(), rule)?;
         let face = FrameFace {
             bbox: Some(boxes[index]),
@@ -260,6 +265,7 @@ impl Media {
             truncated: crop.truncated,
             seen: true,
             of: found.len(),
+            low_quality,
         };
         let landmarks = points.filter(|_| align).map(|p| crop.landmarks(&p));
         Ok((crop, landmarks, face))
@@ -311,6 +317,7 @@ impl Media {
                 truncated: crop.truncated,
                 seen: seen_in == i,
                 of: counts[i],
+                low_quality: face.low_quality,
             };
             Ok((crop, landmarks, face))
         });
@@ -350,8 +357,16 @@ fn whole(
     let points = if needed { Some(finder.align_crop(frame)?) } else { None };
     let crop = recrop(frame, points.as_ref(), rule)?;
     let landmarks = points.filter(|_| align).map(|points| crop.landmarks(&points));
-    let face =
-        FrameFace { bbox: None, score: None, index: None, crop: crop.square, truncated: false, seen: true, of: 1 };
+    let face = FrameFace {
+        bbox: None,
+        score: None,
+        index: None,
+        crop: crop.square,
+        truncated: false,
+        seen: true,
+        of: 1,
+        low_quality: false,
+    };
     Ok((crop, landmarks, face))
 }
 
@@ -360,7 +375,7 @@ fn given(sets: &[UnitLandmarks], frames: usize) -> Result<Vec<UnitLandmarks>, Er
         return Err(Error::LandmarkFrames { given: sets.len(), frames });
     }
     for set in sets {
-        set.check()?;
+        set.check_given()?;
     }
     Ok(sets.to_vec())
 }

@@ -2,7 +2,7 @@
 //! were made with lies beside it in `FILE.settings.json`.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ use crate::differences::differences;
 
 /// Settings take a few hundred bytes.
 const MAX_SETTINGS: u64 = 1 << 20;
+/// As much of a first line is looked at.
+const MAX_ROW: u64 = 16 << 20;
 
 /// An open file, locked until it is dropped or the process ends.
 #[derive(Debug)]
@@ -32,6 +34,9 @@ pub enum RowFault {
     /// A pipe or a device.
     #[error("not a file that rows can be kept in; give the path of one")]
     NotAFile,
+    /// A file of something else, which would be lost.
+    #[error("it holds no rows; name another file to write, or remove this one")]
+    Foreign,
     /// Another process has it open.
     #[error("another process is writing it")]
     Busy,
@@ -83,7 +88,7 @@ impl RowFile {
     /// goes.
     ///
     /// Settings are compared with those of the rows that are there, and written beside an empty file. With `overwrite`
-    /// whatever is there goes.
+    /// whatever rows are there go.
     ///
     /// # Errors
     /// [`RowFault`]; the file stays as it is.
@@ -105,6 +110,9 @@ impl RowFile {
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
         if overwrite {
+            if !begins_with_a_row(&file)? {
+                return Err(RowFault::Foreign);
+            }
             file.set_len(0)?;
         } else if file.metadata()?.len() > 0 {
             let before = Self::settings(path).map_err(|unknown| RowFault::Stranded(Box::new(unknown)))?;
@@ -144,6 +152,16 @@ impl RowFile {
             error.into()
         })
     }
+}
+
+/// Whether a file is empty or its first line is an object.
+fn begins_with_a_row(file: &File) -> Result<bool, RowFault> {
+    let mut line = Vec::new();
+    BufReader::new(file).take(MAX_ROW).read_until(b'\n', &mut line)?;
+    // A line that was cut off may be the first of a run that was killed.
+    let (whole, torn) = (line.ends_with(b"\n"), line.starts_with(b"{") || line.is_empty());
+    (&*file).rewind()?;
+    Ok(if whole { serde_json::from_slice::<serde_json::Map<String, Value>>(&line).is_ok() } else { torn })
 }
 
 /// Hands on complete rows; where they end.
@@ -207,7 +225,7 @@ mod tests {
     fn other_settings_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
-        open(&path, &json!({ "a": 1, "of": { "b": 2 } })).unwrap().0.write("1").unwrap();
+        open(&path, &json!({ "a": 1, "of": { "b": 2 } })).unwrap().0.write("{\"a\":1}").unwrap();
         let Err(RowFault::Settings { differences }) = open(&path, &json!({ "a": 1, "of": { "b": 3 } })) else {
             unreachable!()
         };
@@ -217,5 +235,11 @@ mod tests {
         assert!(matches!(open(&path, &json!({})), Err(RowFault::Stranded(_))));
         RowFile::open(&path, &json!({}), true, |_: Value, _| unreachable!()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+        for other in ["\u{89}PNG\r\n", "[\n{}]\n", "[{}]\n", "image,expression\n", "text"] {
+            std::fs::write(&path, other).unwrap();
+            let refused = RowFile::open(&path, &json!({}), true, |_: Value, _| unreachable!());
+            assert!(matches!(refused, Err(RowFault::Foreign)), "{other}");
+            assert_eq!(std::fs::read(&path).unwrap(), other.as_bytes());
+        }
     }
 }

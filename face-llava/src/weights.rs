@@ -164,7 +164,7 @@ pub(crate) fn digest_of(weights: &Weights) -> Result<String, Error> {
         digest.update(name.as_bytes());
         match weights.info(name).map(|info| info.dtype) {
             // Weights in few bits.
-            Some(Dtype::Other(1) | Dtype::Blocks(_)) => digest.update(weights.read_bytes(name)?),
+            Some(Dtype::Byte | Dtype::Other(1) | Dtype::Blocks(_)) => digest.update(weights.read_bytes(name)?),
             // Other integers, such as position ids, are no weights.
             Some(Dtype::Other(_)) => {}
             _ => {

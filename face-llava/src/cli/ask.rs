@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use face_llava::{Answer, NamedDevice, SessionOptions};
+use face_llava::{Answer, LandmarkSource, NamedDevice, SessionOptions};
+use landmarks::CropRule;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{AskOptions, BitsName, DeviceOption, ModelOptions};
-use super::{Failure, Outcome, busy, complain, look, say, tell};
+use super::{Failure, Outcome, busy, complain, look, say, tell, warn, warnings};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -59,11 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let bar = busy("answering");
         let answer = session.ask(&arguments.question);
         bar.finish_and_clear();
-        let warnings = media.warnings.iter().map(|w| json!(w));
-        let warnings = warnings.chain(media.clip_warnings().iter().map(|w| json!(w))).collect();
-        let settings = settings(&options, arguments, &device);
+        let warnings = warnings(&media);
+        let crop = options.faces.crop.or(model.config.face_crop).unwrap_or_default();
+        let settings = settings(&options, crop, arguments, &device);
         say(serde_json::to_string(&Output { answer: &answer?, device: &device.name, settings, warnings })?)?;
     } else {
+        warn(&media);
         let answer = tell(&mut session, &arguments.question)??;
         say("")?;
         complain(&summary(&answer, &device));
@@ -71,14 +73,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-fn settings(options: &SessionOptions, arguments: &Arguments, device: &NamedDevice) -> Value {
+fn settings(options: &SessionOptions, crop: CropRule, arguments: &Arguments, device: &NamedDevice) -> Value {
     json!({
         "model": arguments.model.name(),
         "template": options.template,
         "sampling": options.sampling,
         "detect": options.faces.detect,
         "face": options.faces.select,
-        "crop": options.faces.crop,
+        "crop": crop,
+        "landmarks": match options.faces.landmarks {
+            LandmarkSource::Found => "found",
+            LandmarkSource::Given(_) => "given",
+            LandmarkSource::Without => "left out",
+        },
         "pad_to_square": options.pad_to_square,
         "visual_tokens": options.visual_tokens,
         "dtype": arguments.model.precision.name(),
@@ -96,7 +103,7 @@ pub(crate) fn summary(answer: &Answer, device: &NamedDevice) -> String {
         "{} on {}; {}; {:.1} s to the first word, {:.0} ms a token",
         if answer.landmarks_used { "landmarks used" } else { "landmarks not used" },
         device.name,
-        match answer.face.first().map(|f| (f.bbox, f.of)) {
+        match answer.face.iter().find(|f| f.seen).or(answer.face.first()).map(|f| (f.bbox, f.of)) {
             Some((Some(_), of)) => format!("1 of {of} faces"),
             _ => "the whole picture taken as the face".into(),
         },

@@ -8,7 +8,7 @@ use face_llava::Error;
 
 use super::ask::summary;
 use super::options::{AskOptions, DeviceOption, ModelOptions};
-use super::{Failure, Outcome, complain, look, say, tell};
+use super::{Failure, Outcome, complain, look, say, tell, warn};
 
 /// What begins a new conversation about the same picture.
 const NEW: &str = "/new";
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let model = arguments.model.load(&device)?;
     let mut session = model.session(options);
     look(&mut session, &media)?;
+    warn(&media);
     let (stdin, mut out) = (std::io::stdin(), std::io::stdout());
     let interactive = stdin.is_terminal();
     loop {

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use face_llava::{Answer, Error, Media, Session};
+use serde_json::{Value, json};
 
 /// Questions about faces, answered by a language model that is guided by face geometry.
 ///
@@ -136,9 +137,15 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// One line on stderr; control characters from foreign names are spelt out.
+/// One line of text in which foreign names move neither the terminal's cursor nor the direction of writing.
+pub(crate) fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// One line on stderr.
 pub(crate) fn complain(message: &str) {
-    let message: String = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let message = plain(message);
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(std::io::stderr(), "face-llava: {message}");
 }
@@ -146,6 +153,18 @@ pub(crate) fn complain(message: &str) {
 /// A line of output.
 pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// What was noticed while media were read, by name.
+pub(crate) fn warnings(media: &Media) -> Vec<Value> {
+    media.warnings.iter().map(|w| json!(w)).chain(media.clip_warnings().iter().map(|w| json!(w))).collect()
+}
+
+/// The same in words, but for profiles of colours: most pictures have one, and most of those say what is assumed.
+pub(crate) fn warn(media: &Media) {
+    for warning in warnings(media).iter().filter_map(Value::as_str).filter(|name| *name != "profile_ignored") {
+        complain(&format!("note: {}", warning.replace('_', " ")));
+    }
 }
 
 /// Encodes media, with a moving line meanwhile.

@@ -12,7 +12,7 @@ use super::read::RecordsFile;
 use super::record::{LandmarksField, Record, Speaker};
 use crate::{ACTION_UNITS, ATTRIBUTES, EXPRESSIONS, Media, Task};
 
-/// What placeholders look like in the first question.
+/// What placeholders look like in the first question: of pictures, of clips.
 const PLACEHOLDERS: [&str; 2] = ["<image>", "<video>"];
 
 /// Something wrong with a record.
@@ -143,6 +143,7 @@ fn conversation(record: &Record, problems: &mut Problems) {
     if turns.iter().any(|turn| turn.value.trim().is_empty()) {
         problems.push(("empty_message", "a message without text".into()));
     }
+    let wanted = PLACEHOLDERS[usize::from(record.video.is_some())];
     let placeholders = |text: &str| PLACEHOLDERS.iter().map(|p| text.matches(p).count()).sum::<usize>();
     let first = turns.first().map_or(0, |turn| placeholders(&turn.value));
     let later: usize = turns.iter().skip(1).map(|turn| placeholders(&turn.value)).sum();
@@ -151,6 +152,8 @@ fn conversation(record: &Record, problems: &mut Problems) {
             "placeholders",
             format!("{first} placeholders in the first question and {later} later; expected 1 and 0"),
         ));
+    } else if !turns[0].value.contains(wanted) {
+        problems.push(("placeholders", format!("the first question holds no {wanted}")));
     }
 }
 

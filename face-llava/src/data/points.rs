@@ -11,6 +11,10 @@ use super::error::DataError;
 
 /// Bytes of a file of points: ten thousand frames in f64 are 11 MB.
 const MAX_POINTS: u64 = 16 << 20;
+/// Bytes of an array's header, a dictionary of three; NumPy's own limit is 10,000.
+const MAX_HEADER: usize = 10_000;
+/// Brackets inside one another in it: a dictionary with a tuple, or with fields. Reading takes twice as long for each more.
+const MAX_DEPTH: usize = 5;
 /// Coordinates beyond this are pixels: a face cut by the border leaves the crop a little, pixels leave it by far.
 const PIXELS: f32 = 4.0;
 
@@ -42,8 +46,34 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Vec<[f32; 2]>>, crat
     Ok(sets)
 }
 
+/// Refuses headers that would take long to read, or more memory than the file is large.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    let (length, start) = match bytes.get(6..12) {
+        Some(&[1, _, a, b, ..]) => (usize::from(u16::from_le_bytes([a, b])), 10),
+        Some(&[2 | 3, _, a, b, c, d]) => (u32::from_le_bytes([a, b, c, d]) as usize, 12),
+        _ => return Err("no header of an array".into()),
+    };
+    if length > MAX_HEADER {
+        return Err(format!("a header of {length} bytes; expected at most {MAX_HEADER}"));
+    }
+    let header = bytes.get(start..start + length).ok_or("it ends in its header")?;
+    let mut depth = 0_usize;
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("a header with more than {MAX_DEPTH} brackets inside one another"));
+        }
+    }
+    Ok(())
+}
+
 /// The numbers of an array of floats or integers.
 fn numpy(bytes: &[u8]) -> Result<Vec<f32>, String> {
+    check_header(bytes)?;
     let array = NpyFile::new(bytes).map_err(|e| e.to_string())?;
     if array.order() == Order::Fortran && array.shape().len() > 1 {
         return Err("an array in Fortran order; save it with numpy.ascontiguousarray".into());
@@ -100,5 +130,9 @@ mod tests {
         }
         assert!(read(&npy("|O", "(68, 2)", &pixels)).is_err());
         assert!(read(b"[1, 2]").is_err());
+        // An extra key full of brackets would take hours, a length of gigabytes as much memory.
+        let deep = format!("(68, 2), 'x': {}1{}", "[".repeat(40), "]".repeat(40));
+        assert!(read(&npy("<f4", &deep, &pixels)).unwrap_err().to_string().contains("brackets"));
+        assert!(read(b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{").unwrap_err().to_string().contains("header"));
     }
 }

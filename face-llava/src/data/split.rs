@@ -87,13 +87,11 @@ pub fn split_of(person: &str, seed: u64, fractions: &Fractions) -> Split {
     }
 }
 
-/// The name that decides a record's part: the person, else the source's row, else the record's own.
+/// The name that decides a record's part: the person, else the source's row, else the picture or clip, which several records
+/// may be about, else the record's own.
 pub fn person_of(record: &Record) -> &str {
     let meta = record.meta.as_ref();
     let person = meta.and_then(|m| m.person.as_deref());
     let row = meta.map(|m| m.source_id.as_str()).filter(|row| !row.is_empty());
-    person
-        .or(row)
-        .or((!record.id.is_empty()).then_some(record.id.as_str()))
-        .unwrap_or_else(|| record.media().and_then(Path::to_str).unwrap_or_default())
+    person.or(row).or_else(|| record.media().and_then(Path::to_str)).unwrap_or(&record.id)
 }

@@ -24,14 +24,16 @@ pub trait Answerer {
         1
     }
 
-    /// The same about several media, in their order: as many results as media.
+    /// The same about several media. `each` gets their answers as they come, one for each and in their order: what it got is
+    /// kept, whatever happens to the rest.
     fn answer_each(
         &mut self,
         media: &[&Path],
         question: &str,
         labels: Option<&[(&str, &str)]>,
-    ) -> Vec<Result<Answered, Fault>> {
-        media.iter().map(|media| self.answer(media, question, labels)).collect()
+        each: &mut dyn FnMut(Result<Answered, Fault>),
+    ) {
+        media.iter().for_each(|media| each(self.answer(media, question, labels)));
     }
 }
 
@@ -56,10 +58,10 @@ pub struct Fault {
     pub passing: bool,
 }
 
-/// Asked again, this crate would say the same; but a helper program can be installed.
+/// Asked again, this crate would say the same, unless something else was at fault.
 impl From<crate::Error> for Fault {
     fn from(error: crate::Error) -> Self {
-        let passing = matches!(error, crate::Error::Encoder(face_encoder::Error::MissingProgram { .. }));
+        let passing = error.is_passing();
         Self { fault: PredictionFault { code: error.code().into(), message: error.to_string() }, passing }
     }
 }

@@ -36,13 +36,14 @@ impl EndpointAnswerer {
     pub fn paid(&self) -> Usage {
         self.paid
     }
+}
 
-    fn take(&mut self, reply: Result<Priced<Completion>, Fault>) -> Result<Answered, Fault> {
-        let reply = reply?;
-        self.paid += reply.paid;
-        // A long answer counts as far as it goes, as for the model itself.
-        Ok(Answered { raw: reply.value.beginning()?, ..Answered::default() })
-    }
+/// A reply as an answer, noted with what was `paid` before.
+fn take(reply: Result<Priced<Completion>, Fault>, paid: &mut Usage) -> Result<Answered, Fault> {
+    let reply = reply?;
+    *paid += reply.paid;
+    // A long answer counts as far as it goes, as for the model itself.
+    Ok(Answered { raw: reply.value.beginning()?, ..Answered::default() })
 }
 
 fn ask(chat: &Chat, media: &Path, question: &str) -> Result<Priced<Completion>, Fault> {
@@ -57,8 +58,7 @@ impl Answerer for EndpointAnswerer {
 
     /// Endpoints give no likelihoods of labels, whatever is asked for.
     fn answer(&mut self, media: &Path, question: &str, _labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
-        let reply = ask(&self.chat, media, question);
-        self.take(reply)
+        take(ask(&self.chat, media, question), &mut self.paid)
     }
 
     /// Several for each worker, so that few wait for the slowest.
@@ -71,14 +71,14 @@ impl Answerer for EndpointAnswerer {
         media: &[&Path],
         question: &str,
         _labels: Option<&[(&str, &str)]>,
-    ) -> Vec<Result<Answered, Fault>> {
-        let mut replies = Vec::with_capacity(media.len());
-        let one = |media: &&Path| ask(&self.chat, media, question);
-        let Ok(()) = in_order(media, self.workers, one, |_, reply| {
-            replies.push(reply);
+        each: &mut dyn FnMut(Result<Answered, Fault>),
+    ) {
+        let Self { chat, workers, paid } = self;
+        let one = |media: &&Path| ask(chat, media, question);
+        let Ok(()) = in_order(media, *workers, one, |_, reply| {
+            each(take(reply, paid));
             Ok::<(), std::convert::Infallible>(())
         });
-        replies.into_iter().map(|reply| self.take(reply)).collect()
     }
 }
 

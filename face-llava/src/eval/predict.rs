@@ -78,27 +78,35 @@ pub fn predict(
     let waiting: Vec<(usize, &Item)> = items.into_iter().enumerate().filter(|(place, _)| !done[*place]).collect();
     for some in waiting.chunks(answerer.at_once().max(1)) {
         let media: Vec<&Path> = some.iter().map(|(_, item)| item.media.as_path()).collect();
-        let answers = answerer.answer_each(&media, &options.question, labels.as_deref());
-        if answers.len() != media.len() {
-            return Err(refuse(format!("the answerer gave {} answers about {} media", answers.len(), media.len())));
-        }
-        let mut down = None;
-        for ((place, item), answer) in some.iter().zip(answers) {
+        let (mut given, mut broken, mut down) = (0, None, None);
+        answerer.answer_each(&media, &options.question, labels.as_deref(), &mut |answer| {
+            given += 1;
+            let Some((place, item)) = some.get(given - 1).filter(|_| broken.is_none()) else { return };
             if let Some(fault) = answer.as_ref().err().filter(|fault| fault.passing) {
                 failures += 1;
                 if failures == FAILURES_IN_A_ROW {
                     down = Some(format!("no answers, {failures} times in a row ({fault})"));
                 }
                 report.pending += 1;
-                continue;
+                return;
             }
             failures = 0;
             let row = row(item, answer, options.generate);
-            file.write(&line(&row, out)?).map_err(rows)?;
+            // What comes behind a row that cannot be written is lost with it.
+            broken = line(&row, out).and_then(|line| file.write(&line).map_err(rows)).err();
+            if broken.is_some() {
+                return;
+            }
             order.add(*place);
             report.add(&row);
             count += 1;
             observe(PredictStep { done: count, items: report.items, row: Some(&row) });
+        });
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        if given != media.len() {
+            return Err(refuse(format!("the answerer gave {given} answers about {} media", media.len())));
         }
         // After what came together with the failures, which was paid for.
         if let Some(told) = down {

@@ -13,6 +13,9 @@ use super::{EvalError, Parsed, Prediction, Predictions, Scorer};
 use crate::Task;
 use crate::data::seed::sha256;
 
+/// Years within which an age counts as right.
+pub(super) const CS_YEARS: f64 = 5.0;
+
 /// What is scored: a benchmark, or a dataset of one's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol<'a> {

@@ -67,7 +67,7 @@ impl<F: Fusion + Sync> Answerer for SessionAnswerer<'_, F> {
     }
 
     fn answer(&mut self, media: &Path, question: &str, labels: Option<&[(&str, &str)]>) -> Result<Answered, Fault> {
-        self.answer_each(&[media], question, labels).remove(0)
+        self.several(&[media], question, labels).remove(0)
     }
 
     fn at_once(&self) -> usize {
@@ -75,6 +75,18 @@ impl<F: Fusion + Sync> Answerer for SessionAnswerer<'_, F> {
     }
 
     fn answer_each(
+        &mut self,
+        media: &[&Path],
+        question: &str,
+        labels: Option<&[(&str, &str)]>,
+        each: &mut dyn FnMut(Result<Answered, Fault>),
+    ) {
+        self.several(media, question, labels).into_iter().for_each(each);
+    }
+}
+
+impl<F: Fusion + Sync> SessionAnswerer<'_, F> {
+    fn several(
         &mut self,
         media: &[&Path],
         question: &str,

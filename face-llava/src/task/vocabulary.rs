@@ -14,7 +14,10 @@ const EXPRESSION_FORMS: [&[&str]; 7] = [
     &["disgust", "disgusted"],
     &["fear", "afraid", "fearful"],
 ];
-const VERDICT_FORMS: [&[&str]; 2] = [&["real", "genuine", "authentic"], &["fake", "manipulated"]];
+const VERDICT_FORMS: [&[&str]; 2] = [
+    &["real", "genuine", "authentic", "unaltered", "unmanipulated"],
+    &["fake", "manipulated", "manipulation", "deepfake", "forged", "altered", "tampered", "doctored"],
+];
 const VERDICTS: [&str; 2] = ["real", "fake"];
 
 impl Task {

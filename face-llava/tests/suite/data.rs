@@ -374,6 +374,10 @@ fn clips_become_folders_of_frames() {
     let Some(LandmarksField::Points(sets)) = &record.landmarks else { panic!("{record:?}") };
     assert_eq!(sets.len(), frames);
     assert!(data::check(&set.path("out")).unwrap().is_empty());
+    // Frames without a face are none for clips either.
+    image::RgbImage::new(64, 64).save(set.path("clip/1.png")).unwrap();
+    let report = data::build(&set.options("black"), |_| ()).unwrap();
+    assert_eq!((report.kept, report.rejected["low_quality"]), (0, 1));
 }
 
 #[test]

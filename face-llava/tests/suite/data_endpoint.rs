@@ -109,9 +109,10 @@ fn ratings_below_the_threshold_and_ratings_that_are_none_are_rejected() {
     let (one, broken) = (Set::new(1), Server::new(|_, _| Reply::Raw(200, "x: y", r#"{"error": "overloaded"}"#.into())));
     for out in ["out", "again"] {
         let options = BuildOptions { cache: Some(one.path("cache")), ..chat(&one, out, &broken) };
-        assert_eq!(data::build(&options, |_| ()).unwrap().rejected["bad_reply"], 1);
+        let report = data::build(&options, |_| ()).unwrap();
+        assert_eq!((report.rejected["endpoint"], report.pending), (1, 1));
     }
-    assert_eq!(broken.asked(), 2);
+    assert_eq!(broken.asked(), 6);
     let read = |out: &str| std::fs::read(set.path(out).join("manifest.json")).unwrap();
     assert!(read("out") == read("again"));
 }
@@ -213,12 +214,29 @@ fn an_endpoint_that_is_down_ends_the_build_with_everything_finished_kept() {
 }
 
 #[test]
+fn items_that_nobody_is_asked_about_are_no_signs_of_life() {
+    let (set, server) = (Set::new(12), Server::new(|_, _| Reply::Raw(500, "x: y", "down".into())));
+    // Ages have no labels here.
+    let tasks = Some(vec![Task::Expression, Task::Age]);
+    let options = BuildOptions { tasks, ..chat(&set, "out", &server) };
+    assert!(matches!(data::build(&options, |_| ()), Err(Error::Data(DataError::Annotator { failures: 8, .. }))));
+}
+
+#[test]
 fn requests_keep_to_the_rate() {
     let (set, server) = (Set::new(4), Server::new(good));
     let chat_options = ChatOptions { requests_per_minute: Some(200.0), ..server.options() };
     let options = BuildOptions { annotator: AnnotatorChoice::Chat(chat_options), ..chat(&set, "out", &server) };
     let start = Instant::now();
-    assert_eq!(data::build(&BuildOptions { workers: 4, ..options }, |_| ()).unwrap().kept, 4);
+    let options = BuildOptions { workers: 4, ..options };
+    assert_eq!(data::build(&options, |_| ()).unwrap().kept, 4);
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    // Who writes and who rates ask the same endpoint, which bears no more for that.
+    let AnnotatorChoice::Chat(asked) = &options.annotator else { unreachable!() };
+    let rater = Some(RaterChoice::Chat(asked.clone()));
+    let start = Instant::now();
+    let both = BuildOptions { rater, limit: Some(2), out: set.path("both"), cache: None, ..options };
+    assert_eq!(data::build(&both, |_| ()).unwrap().kept, 2);
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
 }
 

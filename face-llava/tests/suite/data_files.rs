@@ -72,8 +72,9 @@ fn a_bad_row_is_listed_and_the_others_go_on() {
          ././01.png,Neutral,34,AU12 25,smiling;young,\n",
     );
     let tasks = Some(vec![Task::Expression]);
-    let report = data::build(&BuildOptions { tasks, ..set.options("out") }, |_| ()).unwrap();
-    assert_eq!((report.items, report.kept), (13, 2));
+    let options = BuildOptions { tasks, ..set.options("out") };
+    let report = data::build(&options, |_| ()).unwrap();
+    assert_eq!((report.items, report.kept, report.pending), (13, 2, 0));
     assert_eq!(report.ignored_columns, ["extra"]);
     let rejected = rejected(&set.path("out"));
     let codes: Vec<&str> = rejected.iter().map(|r| r["code"].as_str().unwrap()).collect();
@@ -105,6 +106,25 @@ fn a_bad_row_is_listed_and_the_others_go_on() {
     assert_eq!(manifest["counts"]["kept"], 2);
     assert_eq!(manifest["counts"]["rejected"]["unknown_label"], 3);
     assert_eq!(manifest["source"]["licence"][0], "unknown");
+    // A file that comes later is taken up, all else stays as it is.
+    std::fs::copy(set.path("00.png"), set.path("none.png")).unwrap();
+    let report = data::build(&options, |_| ()).unwrap();
+    assert_eq!((report.resumed, report.kept, report.rejected.get("missing_file")), (12, 3, None));
+}
+
+#[test]
+fn manifests_tell_the_licence_of_every_row() {
+    let set = Set::new(3);
+    set.manifest("image,expression,licence\n00.png,happiness,CC0\n01.png,neutral,\n02.png,sadness,\n");
+    let said = |out: &str, licence: Option<&str>| {
+        let licence = licence.map(str::to_owned);
+        data::build(&BuildOptions { licence, ..set.options(out) }, |_| ()).unwrap();
+        let manifest: Value =
+            serde_json::from_slice(&std::fs::read(set.path(out).join("manifest.json")).unwrap()).unwrap();
+        manifest["source"]["licence"].clone()
+    };
+    assert_eq!(said("a", None), serde_json::json!(["CC0", "unknown"]));
+    assert_eq!(said("b", Some("non-commercial")), serde_json::json!(["CC0", "non-commercial"]));
 }
 
 #[cfg(unix)]
@@ -190,6 +210,17 @@ fn splits_have_no_person_in_common() {
     assert_eq!(count, 300);
     let share = report.parts[0].persons as f64 / 100.0;
     assert!((share - 0.6).abs() < 0.15, "{share}");
+    // What is said about one picture goes into one part, whatever the records or rows are called.
+    let about =
+        |i: usize| serde_json::json!({ "id": format!("r{i}"), "image": format!("{}.png", i % 2), "conversations": [] });
+    std::fs::write(set.path("theirs.json"), serde_json::to_vec(&(0..40).map(about).collect::<Vec<_>>()).unwrap())
+        .unwrap();
+    let halves = Fractions { train: 1.0, val: 0.0, test: 0.0 };
+    assert_eq!(data::split(&set.path("theirs.json"), &set.path("theirs"), &halves, 5).unwrap().parts[0].persons, 2);
+    set.manifest("id,image,expression\na,00.png,happiness\nb,00.png,neutral\n");
+    data::build(&set.options("coders"), |_| ()).unwrap();
+    let report = data::split(&set.path("coders"), &set.path("of coders"), &halves, 5).unwrap();
+    assert_eq!((report.parts[0].records, report.parts[0].persons), (2, 1));
     // Records are not split over themselves.
     let part = set.path("parts/train.json");
     let whole = std::fs::read(&part).unwrap();
@@ -266,6 +297,7 @@ fn checks_name_each_bad_record() {
     assert_eq!(code(&|r| r.conversations.swap(0, 1)), ["turns", "placeholders"]);
     assert_eq!(code(&|r| r.conversations[1].value = "<image>".into()), ["placeholders"]);
     assert_eq!(code(&|r| r.conversations[0].value = "What?".into()), ["placeholders"]);
+    assert_eq!(code(&|r| r.conversations[0].value = "<video>\nWhat?".into()), ["placeholders"]);
     assert_eq!(code(&|r| r.conversations[1].value = " ".into()), ["empty_message"]);
     assert_eq!(code(&|r| r.meta.as_mut().unwrap().labels = vec!["joy".into()]), ["unknown_label"]);
     let points = |sets| move |r: &mut Record| r.landmarks = Some(LandmarksField::Points(sets));

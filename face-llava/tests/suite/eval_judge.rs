@@ -476,7 +476,8 @@ fn questions_are_under_way_at_the_same_time_and_answers_in_order() {
     let mut model = EndpointAnswerer::new(&server.options(), None, 4).unwrap();
     assert_eq!(model.at_once(), 16);
     let paths: Vec<&Path> = media.iter().map(PathBuf::as_path).collect();
-    let answers = model.answer_each(&paths, "What is shown?", None);
+    let mut answers = Vec::new();
+    model.answer_each(&paths, "What is shown?", None, &mut |answer| answers.push(answer));
     assert_eq!(model.paid().requests, 3);
     assert_eq!(answers[1].as_ref().unwrap_err().fault.code, "media");
     for (path, together) in paths.iter().zip(&answers) {

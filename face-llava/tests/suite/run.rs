@@ -289,6 +289,10 @@ fn rows_of_another_kind_are_refused() {
     std::fs::remove_file(folder.path("rows.jsonl.settings.json")).unwrap();
     assert_eq!(run(&["--task", "expression"]).0, 1, "a file that this command did not write");
     assert_eq!(std::fs::read(&out).unwrap(), garbled);
+    let (code, message) = run(&["--task", "expression", "--overwrite"]);
+    assert!(code == 1 && message.contains("holds no rows"), "{message}");
+    assert_eq!(std::fs::read(&out).unwrap(), garbled);
+    std::fs::write(&out, &whole).unwrap();
     assert_eq!(run(&["--task", "expression", "--overwrite"]).0, 0);
     assert_eq!(std::fs::read(&out).unwrap(), whole);
 }

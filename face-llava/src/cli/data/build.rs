@@ -107,9 +107,12 @@ struct AnnotatorOptions {
     /// Endpoint of the rater, where it is another one
     #[arg(long, value_name = "URL", requires = "rater_model")]
     rater_endpoint: Option<String>,
-    /// Environment variable that holds the key
+    /// Environment variable that holds the endpoint's key
     #[arg(long, value_name = "NAME", visible_alias = "key-variable")]
     key_env: Option<String>,
+    /// The same for the rater's endpoint, where that is another one
+    #[arg(long, value_name = "NAME", requires = "rater_endpoint")]
+    rater_key_env: Option<String>,
     /// Recorded answers instead: JSON lines of id (the record's, as ROW#expression) and text
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
@@ -132,7 +135,7 @@ struct AnnotatorOptions {
     /// Seconds before the second attempt; doubles with each
     #[arg(long, default_value_t = 1.0, value_name = "S", value_parser = seconds)]
     pause: f64,
-    /// Requests a minute, all workers together
+    /// Requests a minute to an endpoint, all workers together
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     requests_per_minute: Option<f64>,
     /// Prices of a million tokens, sent and received, as 0.15,0.6
@@ -142,10 +145,10 @@ struct AnnotatorOptions {
     #[arg(long, value_name = "IN,OUT")]
     rater_prices: Option<Prices>,
     /// Longest answer, tokens
-    #[arg(long, default_value_t = 300, value_name = "N")]
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: u32,
     /// 0 for the most likely answer
-    #[arg(long, default_value_t = 0.0, value_name = "T")]
+    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = temperature)]
     temperature: f64,
 }
 
@@ -177,13 +180,18 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.001..=3600.0).contains(&value) { Ok(value) } else { Err("expected 0.001 to 3600 seconds".into()) }
 }
 
+fn temperature(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.0..=10.0).contains(&value) { Ok(value) } else { Err("expected 0 to 10".into()) }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     for written in ["records.json", "rejected.jsonl", "manifest.json"] {
         not_among(&arguments.out.join(written), std::slice::from_ref(&arguments.source))?;
     }
     let options = options(arguments)?;
     if arguments.merge {
-        return tell(&options, &merge(&options)?);
+        return tell(&options, &merge(&options)?, true);
     }
     let bar = progress(0, 0, "items");
     let report = build(&options, |at: Progress| {
@@ -191,16 +199,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         bar.set_position(at.done as u64);
     });
     bar.finish_and_clear();
-    tell(&options, &report?)
+    tell(&options, &report?, false)
 }
 
-fn tell(options: &BuildOptions, report: &BuildReport) -> Result<Outcome, Failure> {
+fn tell(options: &BuildOptions, report: &BuildReport, merged: bool) -> Result<Outcome, Failure> {
     if !report.ignored_columns.is_empty() {
         complain(&format!("note: columns that nothing uses: {}", report.ignored_columns.join(", ")));
     }
     let rejected: Vec<String> = report.rejected.iter().map(|(code, n)| format!("{code} {n}")).collect();
     let out = options.out.display();
-    say(format_args!("{} of {} items kept, {} of them finished before", report.kept, report.items, report.resumed))?;
+    say(format_args!("{} of {} items kept; {} were finished before", report.kept, report.items, report.resumed))?;
     if !rejected.is_empty() {
         say(format_args!("rejected: {}", rejected.join(", ")))?;
     }
@@ -215,7 +223,8 @@ fn tell(options: &BuildOptions, report: &BuildReport) -> Result<Outcome, Failure
         say(format_args!("this shard is done; {out}/records.json comes when all {} are", options.shard.count))?;
     }
     if report.pending > 0 {
-        complain(&format!("{} of the rejected may succeed later: give the same command", report.pending));
+        let how = if merged { "the shards' commands again" } else { "the same command" };
+        complain(&format!("{} of the rejected may succeed later: give {how}", report.pending));
         return Ok(Outcome::Failed);
     }
     // A shard may be unlucky; a whole build without a record is none.
@@ -264,8 +273,8 @@ fn options(arguments: &Arguments) -> Result<BuildOptions, Failure> {
 }
 
 fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>), Failure> {
-    let chat = |url: &str, model: &str, prices: Option<Prices>| ChatOptions {
-        key_variable: given.key_env.clone(),
+    let chat = |url: &str, model: &str, key: &Option<String>, prices: Option<Prices>| ChatOptions {
+        key_variable: key.clone(),
         timeout: Duration::from_secs_f64(given.timeout),
         attempts: given.attempts,
         pause: Duration::from_secs_f64(given.pause),
@@ -281,7 +290,7 @@ fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>
     }
     let annotator = match (&given.replay, &given.model, &given.endpoint) {
         (Some(file), _, _) => AnnotatorChoice::Replay(file.clone()),
-        (None, Some(model), Some(url)) => AnnotatorChoice::Chat(chat(url, model, given.prices)),
+        (None, Some(model), Some(url)) => AnnotatorChoice::Chat(chat(url, model, &given.key_env, given.prices)),
         _ => AnnotatorChoice::Offline,
     };
     let rater = match (&given.replay_ratings, &given.rater_model) {
@@ -290,7 +299,10 @@ fn who(given: &AnnotatorOptions) -> Result<(AnnotatorChoice, Option<RaterChoice>
             let url = given.rater_endpoint.as_ref().or(given.endpoint.as_ref());
             let url = url.ok_or_else(|| Failure::Usage("--rater-model needs --endpoint or --rater-endpoint".into()))?;
             let prices = given.rater_prices.or(given.prices);
-            Some(RaterChoice::Chat(chat(url, model, prices)))
+            // A key is for the endpoint it was given for.
+            let own = given.endpoint.is_some() && given.endpoint.as_ref() != Some(url);
+            let key = if own || given.rater_key_env.is_some() { &given.rater_key_env } else { &given.key_env };
+            Some(RaterChoice::Chat(chat(url, model, key, prices)))
         }
         _ => None,
     };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use face_llava::data::{self, Fractions};
 
-use super::{Failure, Outcome, complain, say};
+use super::{Failure, Outcome, complain, plain, say};
 
 /// Problems that are told one by one in words; `--json` tells all.
 const TOLD: usize = 50;
@@ -56,7 +56,7 @@ struct StatsArguments {
 #[derive(Args)]
 #[command(after_help = "The part of a person follows from the seed and the person's name alone:
 u = the first eight bytes of SHA-256(\"SEED:PERSON\") / 2^64; test where u < TEST,
-val where u < TEST + VAL, else train. Records without a person go by their row's id.")]
+val where u < TEST + VAL, else train. Records without a person go by their row's id or picture.")]
 struct SplitArguments {
     /// Folder that a build wrote, or a file of records
     #[arg(value_name = "DIR|FILE")]
@@ -106,7 +106,7 @@ fn check(arguments: &CheckArguments) -> Result<Outcome, Failure> {
             say(serde_json::to_string(problem)?)?;
         } else {
             let id = if problem.id.is_empty() { String::new() } else { format!(" ({})", problem.id) };
-            say(format_args!("entry {}{id}: {}: {}", problem.entry, problem.code, problem.message))?;
+            say(plain(&format!("entry {}{id}: {}: {}", problem.entry, problem.code, problem.message)))?;
         }
     }
     if problems.is_empty() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use face_llava::data::{LabelOrigin, SPLIT_SEED};
 use face_llava::eval::benchmarks::{held_out, records_of};
-use face_llava::eval::{Benchmark, Dataset, EvalError, benchmark};
+use face_llava::eval::{Benchmark, Dataset, EvalError, Truth, benchmark};
 use face_llava::{ACTION_UNITS, ATTRIBUTES, EXPRESSIONS, Task};
 
 use super::super::Failure;
@@ -80,8 +80,19 @@ impl DataOptions {
             let made: &[_] = if task == Task::Deepfake { &[LabelOrigin::Made] } else { &[] };
             records_of(&self.root, task, &[&[LabelOrigin::Human], made].concat())?
         };
-        Ok(Opened { dataset, task, labels: closed_set(task), question: task.questions()[0] })
+        let mut labels = closed_set(task);
+        if task == Task::ActionUnits {
+            // Coders look for some units only, and which of them is not told: those that they saw somewhere.
+            let seen = |label: &String| dataset.items.iter().any(|item| truth_names(&item.truth, label));
+            labels.retain(seen);
+        }
+        Ok(Opened { dataset, task, labels, question: task.questions()[0] })
     }
+}
+
+/// Whether an action unit is among the active ones.
+fn truth_names(truth: &Truth, label: &str) -> bool {
+    matches!(truth, Truth::Units(units) if units.iter().any(|unit| label == format!("AU{unit}")))
 }
 
 /// All labels of a task.

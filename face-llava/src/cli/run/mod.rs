@@ -19,7 +19,7 @@ use self::row_file::{RowFile, Tally};
 #[cfg(feature = "eval")]
 use super::busy;
 use super::options::{BitsName, DeviceOption, InputOptions, ModelOptions, landmarks_or, parse_select};
-use super::{Failure, Outcome, complain, not_among, progress, say};
+use super::{Failure, Outcome, complain, not_among, progress, say, warnings};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -29,13 +29,15 @@ use super::{Failure, Outcome, complain, not_among, progress, say};
   face-llava run --task expression photos/ --scorer likelihood --out fast.jsonl
 One JSON object for each input, or for each face with --all-faces, in the order of the inputs:
   {\"schema\":1,\"path\":\"a.jpg\",\"task\":\"expression\",
-   \"face\":{\"index\":0,\"bbox\":[..],\"score\":0.9,\"of\":1},
-   \"label\":\"happiness\",\"raw\":\"Happiness. ..\",\"unparsed\":false,\"scores\":{\"happiness\":0.97, ..},
-   \"landmarks_used\":true,\"error\":null}
-Action units and attributes have labels, a list. unparsed: the words gave no label. error: code
-and message, where there is no answer.
+   \"face\":{\"index\":0,\"bbox\":[..],\"score\":0.9,\"of\":1,\"truncated\":false},
+   \"label\":\"happiness\",\"raw\":\"Happiness. ..\",\"stop_reason\":\"end_of_answer\",\"unparsed\":false,
+   \"scores\":{\"happiness\":0.97, ..},\"landmarks_used\":true,\"error\":null}
+Action units and attributes have labels, a list. stop_reason: length, where --max-new-tokens cut
+the answer off. unparsed: the words gave no label. warnings: what was noticed in the file, where
+there was anything. error: code and message, where there is no answer.
 Folders are searched for files with the usual endings of pictures and videos.
-An interrupted run goes on where it stopped when the same command is given again.
+An interrupted run goes on where it stopped when the same command is given again; inputs that failed
+for want of a program, a disk or a device are tried again, too.
 Exit codes: 0 all well, 1 some input failed, 2 wrong usage, 3 no face in any of them.")]
 pub(crate) struct Arguments {
     /// expression, action-units, attributes, age or deepfake
@@ -79,9 +81,9 @@ pub(crate) struct Arguments {
     face: Select,
     #[command(flatten)]
     input: InputOptions,
-    /// Longest answer, tokens
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    max_new_tokens: usize,
+    /// Longest answer, tokens [default: 64; 256 for the lists of action units and attributes]
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
     /// Accept pictures that end early
     #[arg(long)]
     lenient: bool,
@@ -131,15 +133,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let mut sessions = Sessions::new(&model, &options);
         for some in waiting.chunks(sessions.at_once()) {
             let rows = sessions.map(some, |session, input| arguments.rows(session, input));
-            for row in rows.into_iter().flatten() {
-                tally.add(row.error.as_ref().map(|e| e.code), row.unparsed);
-                bar.suspend(|| {
-                    if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
-                        complain(&error.message);
+            for rows in rows {
+                // Left out of a file, such inputs are taken up when the same command is given again.
+                let later = file.is_some() && rows.iter().any(|row| row.error.as_ref().is_some_and(|e| e.passing));
+                if later {
+                    tally.postpone();
+                }
+                for row in rows {
+                    if !later {
+                        tally.add(row.error.as_ref().map(|e| e.code), row.unparsed, row.stop_reason);
                     }
-                    let line = serde_json::to_string(&row)?;
-                    file.as_mut().map_or_else(|| say(&line), |file| file.write(&line))
-                })?;
+                    bar.suspend(|| {
+                        if let Some(error) = row.error.as_ref().filter(|e| e.code != row::NO_FACE) {
+                            complain(&error.message);
+                        }
+                        let line = serde_json::to_string(&row)?;
+                        match &mut file {
+                            Some(_) if later => Ok(()),
+                            Some(file) => file.write(&line),
+                            None => say(&line),
+                        }
+                    })?;
+                }
             }
             bar.inc(some.len() as u64);
         }
@@ -171,7 +186,9 @@ impl Arguments {
             )));
         }
         check_question(self.question())?;
-        let sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
+        let usual = if matches!(self.task, Task::ActionUnits | Task::Attributes) { 256 } else { 64 };
+        let max_new_tokens = self.max_new_tokens.unwrap_or(usual);
+        let sampling = Sampling { max_new_tokens, ..Sampling::default() };
         let mut options = self.input.session(!self.whole_image, landmarks_or(self.no_landmarks), sampling)?;
         options.faces.select = self.face;
         Ok(options)
@@ -224,12 +241,13 @@ impl Arguments {
 
     /// The rows of an input; an error is a row.
     fn rows<'r>(&self, session: &mut Session<'_>, input: &'r inputs::Input) -> Vec<Row<'r>> {
-        let row = Row::new(&input.name, self.task);
+        let mut row = Row::new(&input.name, self.task);
         let options = OpenOptions { lenient: self.lenient, ..OpenOptions::default() };
         let media = match Media::open_with(&input.path, &options) {
             Ok(media) => media,
             Err(error) => return vec![row.failed(&error)],
         };
+        row.warnings = warnings(&media);
         let model = session.model();
         let mut faces = session.options_mut().faces.clone();
         if !self.all_faces {

@@ -1,8 +1,9 @@
 //! One line of output.
 
-use face_llava::{Error, FrameFace, Task, TaskAnswer};
+use face_llava::{Error, FrameFace, StopReason, Task, TaskAnswer};
 use landmarks::BBox;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// Version of the rows' layout.
 pub(super) const SCHEMA: u32 = 1;
@@ -20,12 +21,17 @@ pub(super) struct Row<'a> {
     labels: Labels,
     /// The model's words.
     raw: Option<String>,
+    /// Why the words ended.
+    pub stop_reason: Option<StopReason>,
     /// Whether the words gave no label.
     pub unparsed: Option<bool>,
     /// The probability of each label against the others, 0 to 1; they add up to 1.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_map")]
     scores: Option<Vec<(&'static str, f64)>>,
     landmarks_used: Option<bool>,
+    /// What was noticed while the input was read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Value>,
     pub error: Option<RowError>,
 }
 
@@ -48,12 +54,17 @@ pub(super) struct RowFace {
     score: Option<f32>,
     /// Faces in the picture; absent for clips.
     pub of: Option<usize>,
+    /// Whether part of the crop lies outside the picture.
+    truncated: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct RowError {
     pub code: &'static str,
     pub message: String,
+    /// Whether the input may be answered about later.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
 impl<'a> Row<'a> {
@@ -70,16 +81,19 @@ impl<'a> Row<'a> {
             face: None,
             labels,
             raw: None,
+            stop_reason: None,
             unparsed: None,
             scores: None,
             landmarks_used: None,
+            warnings: Vec::new(),
             error: None,
         }
     }
 
     /// The row of an input that failed, or shows no face.
     pub fn failed(self, error: &Error) -> Self {
-        Self { error: Some(RowError { code: error.code(), message: error.to_string() }), ..self }
+        let (code, message, passing) = (error.code(), error.to_string(), error.is_passing());
+        Self { error: Some(RowError { code, message, passing }), ..self }
     }
 
     /// Names the face that it is about.
@@ -96,6 +110,7 @@ impl<'a> Row<'a> {
         Self {
             labels,
             raw: Some(answer.raw),
+            stop_reason: Some(answer.stop_reason),
             unparsed: Some(answer.unparsed),
             scores,
             landmarks_used: Some(answer.landmarks_used),
@@ -119,7 +134,7 @@ impl<'a> Row<'a> {
 impl RowFace {
     /// A face that nothing is known of but its index; none for the first, which may not exist.
     pub fn unknown(index: usize) -> Option<Self> {
-        (index > 0).then_some(Self { index: Some(index), bbox: None, score: None, of: None })
+        (index > 0).then_some(Self { index: Some(index), bbox: None, score: None, of: None, truncated: false })
     }
 
     /// From the faces of the frames; `track` is known where every face is asked for.
@@ -131,6 +146,7 @@ impl RowFace {
             bbox: shown.and_then(|f| f.bbox),
             score: shown.and_then(|f| f.score),
             of: shown.filter(|f| picture && f.index.is_some()).map(|f| f.of),
+            truncated: shown.is_some_and(|f| f.truncated),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use face_llava::{RowFault, RowFile as File};
+use face_llava::{RowFault, RowFile as File, StopReason};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,8 +29,11 @@ pub(super) struct Opened {
 pub(super) struct Tally {
     answered: usize,
     unparsed: usize,
+    cut_off: usize,
     no_face: usize,
     failed: usize,
+    /// Not in the file: to be asked about again.
+    pending: usize,
 }
 
 /// As much of a row as going on needs.
@@ -39,6 +42,7 @@ struct Known {
     path: String,
     face: Option<KnownFace>,
     unparsed: Option<bool>,
+    stop_reason: Option<StopReason>,
     error: Option<KnownError>,
 }
 
@@ -103,7 +107,7 @@ impl Group {
 
     fn finish(self, done: &mut Done, tally: &mut Tally) {
         for row in &self.rows {
-            tally.add(row.error.as_ref().map(|e| e.code.as_str()), row.unparsed);
+            tally.add(row.error.as_ref().map(|e| e.code.as_str()), row.unparsed, row.stop_reason);
         }
         if let Some(row) = self.rows.into_iter().next() {
             done.add(row.path);
@@ -113,13 +117,19 @@ impl Group {
 
 impl Tally {
     /// Counts a row by its error's code or by what became of its words.
-    pub fn add(&mut self, error: Option<&str>, unparsed: Option<bool>) {
+    pub fn add(&mut self, error: Option<&str>, unparsed: Option<bool>, stop: Option<StopReason>) {
         match error {
             Some(NO_FACE) => self.no_face += 1,
             Some(_) => self.failed += 1,
             None => self.answered += 1,
         }
         self.unparsed += usize::from(unparsed == Some(true));
+        self.cut_off += usize::from(stop == Some(StopReason::Length));
+    }
+
+    /// An input that may be answered about later.
+    pub fn postpone(&mut self) {
+        self.pending += 1;
     }
 
     pub fn has_failed(&self) -> bool {
@@ -127,7 +137,7 @@ impl Tally {
     }
 
     pub fn outcome(&self) -> Outcome {
-        match (self.failed, self.answered) {
+        match (self.failed + self.pending, self.answered) {
             (0, 0) => Outcome::NoFace,
             (0, _) => Outcome::Done,
             _ => Outcome::Failed,
@@ -137,7 +147,15 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { answered, unparsed, no_face, failed } = self;
-        write!(f, "{answered} answered, {unparsed} of them without a label; {no_face} without a face; {failed} failed")
+        let Self { answered, unparsed, cut_off, no_face, failed, pending } = self;
+        write!(f, "{answered} answered, {unparsed} of them without a label")?;
+        if *cut_off > 0 {
+            write!(f, ", {cut_off} cut off (raise --max-new-tokens)")?;
+        }
+        write!(f, "; {no_face} without a face; {failed} failed")?;
+        match pending {
+            0 => Ok(()),
+            n => write!(f, "; {n} to be asked about again: give the same command"),
+        }
     }
 }

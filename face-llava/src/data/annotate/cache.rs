@@ -50,7 +50,7 @@ impl Store {
         let reply = ask()?;
         // Without a message and a count of tokens, something broke on the way, for which nobody pays.
         let Usage { prompt_tokens, completion_tokens, .. } = reply.usage;
-        if !reply.value.is_message() && prompt_tokens + completion_tokens == 0 {
+        if !reply.value.is_message() && (prompt_tokens, completion_tokens) == (0, 0) {
             return Ok(reply);
         }
         let kept = Kept { value: reply.value.clone(), usage: reply.usage };

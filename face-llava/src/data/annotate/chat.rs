@@ -32,7 +32,7 @@ pub struct ChatOptions {
     pub attempts: u32,
     /// Before the second attempt; doubles with each.
     pub pause: Duration,
-    /// All workers together.
+    /// All workers together; nobody else unless told so ([`Chat::in_turn_with`]).
     pub requests_per_minute: Option<f64>,
     /// Price of a million tokens sent.
     pub prompt_price: f64,
@@ -80,6 +80,13 @@ impl Chat {
     pub fn new(options: &ChatOptions, cache: Option<&Path>) -> Result<Self, crate::Error> {
         let client = Client::new(options).map_err(DataError::from)?;
         Ok(Self { client, options: options.clone(), store: cache.map(Store::open).transpose()? })
+    }
+
+    /// Keeps to one rate of requests together with another, where both ask the same endpoint.
+    #[must_use]
+    pub fn in_turn_with(mut self, other: &Self) -> Self {
+        self.client.in_turn_with(&other.client);
+        self
     }
 
     /// One question with pictures; what is found in the whole text that comes back.

@@ -1,8 +1,8 @@
 //! Asking an endpoint, patiently but not for ever.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -27,7 +27,8 @@ pub(super) struct Client {
     attempts: u32,
     pause: Duration,
     gap: Duration,
-    next: Mutex<Instant>,
+    /// When the next request may be made.
+    next: Arc<Mutex<Instant>>,
     asked: AtomicU64,
 }
 
@@ -82,9 +83,16 @@ impl Client {
             attempts: options.attempts.max(1),
             pause: options.pause,
             gap,
-            next: Mutex::new(Instant::now()),
+            next: Arc::new(Mutex::new(Instant::now())),
             asked: AtomicU64::new(0),
         })
+    }
+
+    /// Takes turns with another, where both ask the same endpoint.
+    pub fn in_turn_with(&mut self, other: &Self) {
+        if self.url == other.url {
+            self.next = other.next.clone();
+        }
     }
 
     /// Posts JSON and gives the JSON that comes back.
@@ -146,7 +154,11 @@ impl Client {
             Err(e) => return Attempt::Again { what: e.to_string(), after: None },
         };
         match status {
-            200..=299 => match serde_json::from_str(&text) {
+            200..=299 => match serde_json::from_str::<Value>(&text) {
+                // What gateways say whose own endpoint failed.
+                Ok(reply) if !reply["error"].is_null() && reply["choices"].is_null() => {
+                    Attempt::Again { what: format!("status {status}: {}", quote(&text)), after }
+                }
                 Ok(reply) => Attempt::Done(reply),
                 Err(e) => Attempt::Failed(AnnotatorFault::Reply { what: format!("not JSON ({e}): {}", quote(&text)) }),
             },

@@ -54,11 +54,13 @@ impl Replay {
             let Some(name) = line.key.or(line.id) else {
                 return Err(fail(serde::de::Error::missing_field("id")).into());
             };
+            // What a line took is told once: with its text, where it has one.
+            let rated = if line.text.is_some() { Usage::default() } else { line.usage };
             if let Some(rating) = line.rating {
                 if rating.scores().iter().any(|s| !(1..=10).contains(s)) {
                     return Err(fail(serde::de::Error::custom("a score outside 1 to 10")).into());
                 }
-                ratings.insert(name.clone(), (rating, line.usage));
+                ratings.insert(name.clone(), (rating, rated));
             }
             if let Some(text) = line.text {
                 texts.insert(name, (text, line.usage));

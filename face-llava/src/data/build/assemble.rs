@@ -1,11 +1,11 @@
 //! The final files, from the journals of all shards, when every item has its entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use landmarks::files::write_whole;
+use landmarks::files::{remove_temporary, write_whole};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -60,12 +60,16 @@ impl Assembly<'_> {
         let mut tally = Tally::default();
         let mut inputs = Sha256::new();
         let rejected = out.join("rejected.jsonl");
+        let mut fault = None;
         let mut rejections = Vec::new();
         let records = hashed(&out.join("records.json"), |file| {
             let mut before = "[\n";
             let mut last_row = None;
             for first in (0..items).step_by(BLOCK) {
-                let block = journals.entries(first..items.min(first + BLOCK)).map_err(io::Error::other)?;
+                let block = journals.entries(first..items.min(first + BLOCK)).map_err(|error| {
+                    fault = Some(error);
+                    io::Error::other("journal")
+                })?;
                 for (item, entry) in block {
                     let row = &self.source.rows[entry.row];
                     if let (Some(digest), true) = (&entry.input, last_row != Some(entry.row)) {
@@ -90,7 +94,9 @@ impl Assembly<'_> {
                 }
             }
             file.write_all(if before == "[\n" { b"[]\n" } else { b"\n]\n" })
-        })?;
+        });
+        // What cannot be read is no fault of what is written.
+        let records = fault.map_or(records, Err)?;
         let rejected = hashed(&rejected, |file| file.write_all(&rejections))?;
         let inputs = hex(&inputs.finalize());
         let manifest = self.manifest(&tally, &inputs, &records, &rejected);
@@ -98,10 +104,9 @@ impl Assembly<'_> {
             serde_json::to_writer_pretty(&mut *file, &manifest)?;
             file.write_all(b"\n")
         })?;
-        // Failures that may pass are tried again by other shards at this moment.
+        // All shards are done, nobody writes any more; failures that may pass are tried again by others at this moment.
         if !journals.slots.iter().flatten().any(|slot| slot.passing) {
-            sweep(out);
-            sweep(&out.join(super::media::FOLDER));
+            remove_temporary(out);
         }
         Ok(())
     }
@@ -109,9 +114,9 @@ impl Assembly<'_> {
     /// No dates, no paths: the same build gives the same bytes.
     fn manifest(&self, tally: &Tally, inputs: &str, records: &str, rejected: &str) -> Value {
         let said = |flag: &Option<String>, column: fn(&Row) -> Option<&String>| {
-            let said = self.source.distinct(column);
-            let said = if said.is_empty() { flag.iter().cloned().collect() } else { said };
-            if said.is_empty() { vec!["unknown".to_owned()] } else { said }
+            let rows = self.source.rows.iter().filter_map(|row| row.content.as_ref().ok());
+            let each = rows.map(|row| column(row).or(flag.as_ref()).cloned().unwrap_or_else(|| "unknown".into()));
+            each.collect::<BTreeSet<String>>()
         };
         let options = self.options;
         json!({
@@ -178,14 +183,5 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-/// Removes what processes that died left behind; all shards are done, nobody writes any more.
-fn sweep(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(b".tmp")) {
-        // A leftover that cannot be removed does no harm.
-        let _ = std::fs::remove_file(entry.path());
     }
 }

@@ -32,15 +32,25 @@ type Voices = (Box<dyn Annotator>, Option<Box<dyn Rater>>);
 /// Opens what the options name; what costs something lies behind a cache.
 pub(super) fn open(options: &BuildOptions) -> Result<Voices, crate::Error> {
     let folder = options.cache.clone().unwrap_or_else(|| options.out.join("cache"));
-    let annotator: Box<dyn Annotator> = match &options.annotator {
-        AnnotatorChoice::Offline => Box::new(Offline),
-        AnnotatorChoice::Chat(chat) => Box::new(Chat::new(chat, Some(&folder))?),
-        AnnotatorChoice::Replay(path) => Box::new(Replay::open(path)?),
+    let asked = match &options.annotator {
+        AnnotatorChoice::Chat(chat) => Some(Chat::new(chat, Some(&folder))?),
+        AnnotatorChoice::Offline | AnnotatorChoice::Replay(_) => None,
     };
     let rater: Option<Box<dyn Rater>> = match &options.rater {
         None => None,
-        Some(RaterChoice::Chat(chat)) => Some(Box::new(Chat::new(chat, Some(&folder))?)),
+        Some(RaterChoice::Chat(chat)) => {
+            let rater = Chat::new(chat, Some(&folder))?;
+            Some(Box::new(match &asked {
+                Some(asked) => rater.in_turn_with(asked),
+                None => rater,
+            }))
+        }
         Some(RaterChoice::Replay(path)) => Some(Box::new(Replay::open(path)?)),
+    };
+    let annotator: Box<dyn Annotator> = match (asked, &options.annotator) {
+        (Some(chat), _) => Box::new(chat),
+        (None, AnnotatorChoice::Replay(path)) => Box::new(Replay::open(path)?),
+        (None, _) => Box::new(Offline),
     };
     Ok((annotator, rater))
 }

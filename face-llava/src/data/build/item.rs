@@ -90,8 +90,12 @@ impl ItemFault {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Annotator(fault) => fault.is_passing(),
-            // It can be installed.
-            Self::Media(crate::Error::Encoder(face_encoder::Error::MissingProgram { .. })) => true,
+            Self::Media(error) => error.is_passing(),
+            Self::Picture(error) => matches!(error, landmarks::Error::Io { .. }),
+            // A device may be lost.
+            Self::Internal => true,
+            // It can be put there.
+            Self::Row(fault) => matches!(fault, RowFault::MissingFile { .. }),
             _ => false,
         }
     }

@@ -70,6 +70,8 @@ struct Header {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub journal: usize,
+    /// From 1.
+    pub line: u64,
     pub offset: u64,
     pub bytes: usize,
     /// The rejection's code; none where it was kept.
@@ -238,7 +240,7 @@ impl Journals {
                     Outcome::Kept(_) => (None, false),
                     Outcome::Rejected(r) => (Some(r.code), r.passing),
                 };
-                *slot = Some(Slot { journal, offset, bytes, code, passing });
+                *slot = Some(Slot { journal, line: number, offset, bytes, code, passing });
             } else {
                 break;
             }
@@ -263,7 +265,7 @@ impl Journals {
                 let read = file.seek(SeekFrom::Start(slot.offset)).and_then(|_| file.read_exact(&mut line));
                 read.map_err(DataError::io(path))?;
                 let entry = serde_json::from_slice(&line).map_err(|e| {
-                    let place = Place { path: path.clone(), number: slot.offset, unit: Unit::Line };
+                    let place = Place { path: path.clone(), number: slot.line, unit: Unit::Line };
                     DataError::Journal { place, what: e.to_string() }
                 })?;
                 entries.push((*item, entry));

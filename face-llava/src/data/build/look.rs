@@ -109,9 +109,12 @@ impl Look {
             let points = crop.landmarks(&points);
             return Ok((vec![crop.image], vec![points], false));
         }
-        let found = self.finder.detect(picture)?.faces;
+        let mut found = self.finder.detect(picture)?.faces;
+        let best = found.iter().map(|d| d.score).max_by(f32::total_cmp).ok_or(ItemFault::NoFace)?;
+        // What is too unsure to be a face is none of several, nor the largest.
+        found.retain(|d| d.score >= self.min_score);
         let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
-        let index = *Select::Largest.indices(&boxes).first().ok_or(ItemFault::NoFace)?;
+        let index = *Select::Largest.indices(&boxes).first().ok_or_else(|| self.too_low(best))?;
         self.check(found.len(), found[index].score)?;
         let face = self.finder.align(picture, index, &found[index])?;
         if face.low_quality {
@@ -129,10 +132,11 @@ impl Look {
         if faces > 1 && self.faces == Faces::Single {
             return Err(ItemFault::SeveralFaces { faces });
         }
-        if score < self.min_score {
-            return Err(ItemFault::LowScore { score, limit: self.min_score });
-        }
-        Ok(())
+        if score < self.min_score { Err(self.too_low(score)) } else { Ok(()) }
+    }
+
+    fn too_low(&self, score: f32) -> ItemFault {
+        ItemFault::LowScore { score, limit: self.min_score }
     }
 
     fn clip(&self, path: &Path) -> Result<Found, ItemFault> {
@@ -140,8 +144,17 @@ impl Look {
         if let Pixels::Image(picture) = &media.pixels {
             return self.picture(picture);
         }
+        if self.faces == Faces::Whole {
+            let (mut frames, mut points) = (Vec::new(), Vec::new());
+            for frame in media.frames() {
+                let (frame, set, _) = self.picture(frame)?;
+                frames.extend(frame);
+                points.extend(set);
+            }
+            return Ok((frames, points, true));
+        }
         let options = FaceOptions {
-            detect: self.faces != Faces::Whole,
+            detect: true,
             select: Select::Largest,
             crop: Some(self.crop),
             landmarks: LandmarkSource::Found,
@@ -151,6 +164,9 @@ impl Look {
         let scores: Vec<f32> = prepared.faces.iter().filter_map(|f| f.score).collect();
         if !scores.is_empty() {
             self.check(faces, scores.iter().sum::<f32>() / scores.len() as f32)?;
+        }
+        if prepared.faces.iter().any(|f| f.low_quality) {
+            return Err(ItemFault::LowQuality);
         }
         Ok((prepared.crops, prepared.landmarks.unwrap_or_default(), true))
     }

@@ -28,7 +28,7 @@ use serde_json::Value;
 use super::annotate::{Annotator, AnnotatorFault, Rater, Usage};
 use super::error::DataError;
 use super::pool::Pool;
-use super::source::Source;
+use super::source::{RowFault, Source};
 use crate::Task;
 use assemble::Assembly;
 use item::Workshop;
@@ -205,7 +205,8 @@ impl<'a> Plan<'a> {
                     None => report.kept += 1,
                     Some(code) => {
                         *report.rejected.entry(code.clone()).or_default() += 1;
-                        report.pending += usize::from(slot.passing);
+                        // A file may come yet, but a manifest may as well name what nobody has.
+                        report.pending += usize::from(slot.passing && code != RowFault::MISSING_FILE);
                     }
                 }
             }
@@ -271,10 +272,11 @@ impl<P: Fn(Progress) + Sync> Work<'_, P> {
         state.paid += paid;
         match (&entry.outcome, &fault) {
             (_, Some(fault)) if fault.is_passing() => state.in_a_row += 1,
+            // Rejected before anybody was asked.
+            (_, Some(AnnotatorFault::NoLabel { .. } | AnnotatorFault::NotRecorded { .. })) => {}
             (Outcome::Kept(_), _) | (_, Some(_)) => state.in_a_row = 0,
             // Rated too low: somebody answered.
             _ if entry.usage != Usage::default() => state.in_a_row = 0,
-            // Rejected before anybody was asked.
             _ => {}
         }
         let (done, failures) = (state.done, state.in_a_row);

@@ -10,7 +10,7 @@ mod table;
 
 pub use labels::Labels;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::error::{DataError, Place};
@@ -69,7 +69,7 @@ pub struct Row {
     pub is_video: bool,
     /// What people said about it.
     pub labels: Labels,
-    /// An anonymous name of the person.
+    /// An anonymous name of the person; where rows have names of their own and none of persons, that of the file.
     pub person: Option<String>,
     /// The collection it comes from.
     pub source: Option<String>,
@@ -136,11 +136,14 @@ pub enum RowFault {
 }
 
 impl RowFault {
+    /// Of files that are not there.
+    pub(crate) const MISSING_FILE: &str = "missing_file";
+
     /// A name for the kind of fault that programs can rely on.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Media { .. } => "no_media",
-            Self::MissingFile { .. } => "missing_file",
+            Self::MissingFile { .. } => Self::MISSING_FILE,
             Self::UnknownLabel { .. } => "unknown_label",
             Self::Age { .. } => "bad_age",
             Self::DuplicateId { .. } => "duplicate_id",
@@ -188,12 +191,6 @@ impl Source {
         let rows = || self.rows.iter().filter_map(|r| r.content.as_ref().ok());
         Task::ALL.into_iter().filter(|task| rows().any(|row| row.labels.has(*task))).collect()
     }
-
-    /// The distinct values of a column, sorted.
-    pub(crate) fn distinct(&self, column: impl Fn(&Row) -> Option<&String>) -> Vec<String> {
-        let rows = self.rows.iter().filter_map(|r| r.content.as_ref().ok());
-        rows.filter_map(column).cloned().collect::<BTreeSet<_>>().into_iter().collect()
-    }
 }
 
 /// Columns that nothing uses. One that is almost known is an error: a misspelt label column must not be lost.
@@ -223,7 +220,9 @@ fn row(folder: &Path, place: &Place, cells: &Cells) -> Result<Row, RowFault> {
     let Some(media) = beside.into_iter().find(|p| p.exists()) else {
         return Err(RowFault::MissingFile { place: place.clone(), path: named.into() });
     };
-    let (person, source, licence) = (cells.get("person"), cells.get("source"), cells.get("licence"));
+    // Rows of one picture under several names go into one part of a split.
+    let person = cells.get("person").or_else(|| cells.get("id").map(|_| named));
+    let (source, licence) = (cells.get("source"), cells.get("licence"));
     Ok(Row { media, is_video, labels, person, source, licence })
 }
 

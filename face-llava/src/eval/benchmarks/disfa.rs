@@ -57,12 +57,9 @@ impl Benchmark for Disfa {
         &["part1", "part2", "part3", "all"]
     }
 
-    fn published(&self, split: &str) -> Option<usize> {
-        match split {
-            "part1" | "part2" | "part3" => Some(9 * 4845),
-            "all" => Some(27 * 4845),
-            _ => None,
-        }
+    /// Whoever takes the frames out of the videos has one more or one less of some.
+    fn published(&self, _split: &str) -> Option<usize> {
+        None
     }
 
     fn layout(&self) -> &'static str {

@@ -11,14 +11,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::ReportInput;
+use crate::eval::score::CS_YEARS;
 use crate::eval::{Asked, EvalError, Parsed, Prediction, Predictions, Scorer, Truth};
 use crate::{ATTRIBUTES, Media};
 
 /// Longer side of the pictures, pixels.
 const SIDE: u32 = 128;
 const QUALITY: u8 = 75;
-/// Years within which an age counts as right here.
-const YEARS: f64 = 5.0;
 
 /// A file of predictions.
 #[derive(Debug, Serialize)]
@@ -97,7 +96,7 @@ fn shown(row: &Prediction, parsed: Parsed) -> Shown {
     }
 }
 
-/// Whether a reading is the truth: every unit, every attribute that was answered, an age to five years. None without a
+/// Whether a reading is the truth: every unit, every attribute, an age to five years. None without a
 /// reading.
 fn right(truth: &Truth, parsed: &Parsed) -> Option<bool> {
     match (truth, parsed) {
@@ -105,9 +104,9 @@ fn right(truth: &Truth, parsed: &Parsed) -> Option<bool> {
         (Truth::Label(truth), Parsed::Label(read)) => Some(truth == read),
         (Truth::Units(truth), Parsed::Units(read)) => Some(truth == read),
         (Truth::Attributes(truth), Parsed::Attributes(read)) => {
-            Some(truth.iter().zip(read).all(|(truth, read)| read.is_none_or(|read| read == *truth)))
+            Some(truth.iter().zip(read).all(|(truth, read)| *read == Some(*truth)))
         }
-        (Truth::Age(truth), Parsed::Age(read)) => Some((truth - read).abs() <= YEARS),
+        (Truth::Age(truth), Parsed::Age(read)) => Some((truth - read).abs() <= CS_YEARS),
         _ => Some(false),
     }
 }
@@ -162,8 +161,11 @@ mod tests {
         let mut present = vec![false; 40];
         present[31] = true;
         let smiling = Truth::Attributes(present);
-        let mut read = vec![None; 40];
+        let mut read = vec![Some(false); 40];
         read[31] = Some(true);
+        // As for the figures, what was not answered is not right.
+        let mut short = read.clone();
+        short[0] = None;
         for (truth, parsed, expected) in [
             (Truth::Label("fear".into()), Parsed::Label("fear".into()), Some(true)),
             (Truth::Label("fear".into()), Parsed::Label("anger".into()), Some(false)),
@@ -173,6 +175,7 @@ mod tests {
             (Truth::Age(30.0), Parsed::Age(35.0), Some(true)),
             (Truth::Age(30.0), Parsed::Age(35.5), Some(false)),
             (smiling.clone(), Parsed::Attributes(read.clone()), Some(true)),
+            (smiling.clone(), Parsed::Attributes(short), Some(false)),
             (smiling.clone(), Parsed::Attributes(vec![Some(false); 40]), Some(false)),
         ] {
             assert_eq!(right(&truth, &parsed), expected, "{truth:?} {parsed:?}");

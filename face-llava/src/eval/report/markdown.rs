@@ -118,7 +118,11 @@ fn note(out: &mut String, score: &Score) {
         let _ = write!(out, "\n{who}: {} of the {published} items that were published.\n", score.items);
     }
     if let Some(first) = known.and_then(|b| b.splits().first()).filter(|first| **first != score.split) {
-        let _ = write!(out, "\n{who}: split {}; the paper's figures are about {first}.\n", escape(&score.split));
+        let split = escape(&score.split);
+        let _ = write!(
+            out,
+            "\n{who}: split {split} rather than {first}; which one the paper's figures are about it does not say.\n"
+        );
     }
     if score.confusion.is_some() {
         let _ = write!(out, "\n![Confusion matrix, {who}]({})\n", confusion_name(score));
@@ -159,7 +163,9 @@ fn judged(out: &mut String, contents: &Contents<'_>) {
         });
         let ours = contents.judged.map(|report| {
             let of = |task| report.tasks.iter().find(|t| t.task == task)?.means;
-            let means = Task::ALL.map(of).into_iter().chain([report.all.means]);
+            // The paper's last column is the mean of all five.
+            let all = report.all.means.filter(|_| report.all.over.len() == Task::ALL.len());
+            let means = Task::ALL.map(of).into_iter().chain([all]);
             let cells = means.map(|m| m.map_or("-".into(), |m| format!("**{:.2}**", m.values()[at])));
             ("this run".to_owned(), "**judged answers**".to_owned(), cells.collect())
         });

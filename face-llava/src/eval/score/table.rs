@@ -1,12 +1,9 @@
 //! Truths and readings side by side, ready to be drawn from again and again.
 
-use super::{ClassValue, Protocol};
+use super::{CS_YEARS, ClassValue, Protocol};
 use crate::Task;
 use crate::eval::metrics::{Confusion, FlagCounts, cumulative_score, mean_absolute_error, roc_auc};
 use crate::eval::{EvalError, Parsed, Prediction, Truth};
-
-/// Years within which an age counts as right.
-const CS_YEARS: f64 = 5.0;
 
 /// The counted items of a benchmark.
 pub(super) struct Table<'a> {

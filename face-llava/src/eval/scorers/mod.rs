@@ -59,7 +59,8 @@ impl Scorer {
     /// Goes up by one whenever rules or word lists change what is read.
     pub const fn version(self) -> u32 {
         match self {
-            Self::TextCompatible | Self::Strict | Self::Likelihood => 1,
+            Self::TextCompatible | Self::Likelihood => 1,
+            Self::Strict => 2,
         }
     }
 

@@ -89,6 +89,12 @@ mod tests {
         assert_eq!(read("Fake: the border is blurred."), "fake");
         assert_eq!(read("This is not real."), "fake");
         assert_eq!(read("Really?"), "?");
+        assert_eq!(read("No, there is no evidence of manipulation."), "real");
+        assert_eq!(read("There isn't any evidence that it was altered."), "real");
+        assert_eq!(read("Yes, there is evidence of manipulation around the mouth."), "fake");
+        assert_eq!(read("The face is a deepfake."), "fake");
+        assert_eq!(read("Real: no part of it was altered."), "real");
+        assert_eq!(read("Yes."), "?", "to which question?");
     }
 
     #[test]
