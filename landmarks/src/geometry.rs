@@ -304,6 +304,30 @@ mod tests {
     }
 
     #[test]
+    fn mirrored_points_are_no_face() {
+        // Eyes, mouth, and the rest where the nose is.
+        let point = |i: usize| match i {
+            36..42 => UnitPoint::new(0.3, 0.4),
+            42..48 => UnitPoint::new(0.7, 0.4),
+            48..68 => UnitPoint::new(0.5, 0.8),
+            _ => UnitPoint::new(0.5, 0.6),
+        };
+        let face = UnitLandmarks::try_from((0..POINT_COUNT).map(point).collect::<Vec<_>>()).unwrap();
+        for turn in 0..12 {
+            let (s, c) = (turn as f32 * std::f32::consts::FRAC_PI_6).sin_cos();
+            let turned = face.map(|p| {
+                let (x, y) = (p.x - 0.5, p.y - 0.5);
+                UnitPoint::new(0.5 + c * x - s * y, 0.5 + s * x + c * y)
+            });
+            turned.check_given().unwrap();
+            for wrong in [turned.map(|p| UnitPoint::new(p.y, p.x)), turned.map(|p| UnitPoint::new(1.0 - p.x, p.y))] {
+                assert!(matches!(wrong.check_given(), Err(Error::LandmarkOrder)));
+            }
+        }
+        face.map(|_| UnitPoint::new(0.5, 0.5)).check_given().unwrap();
+    }
+
+    #[test]
     fn bad_boxes_are_refused() {
         for b in [[f32::NAN, 0., 1., 1.], [0., 0., -1., 1.], [0., 0., 0., 1.], [200., 0., 9., 9.]] {
             assert!(matches!(BBox::from(b).check(100, 100), Err(Error::BadBox { .. })));

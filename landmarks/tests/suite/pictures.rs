@@ -108,6 +108,20 @@ fn every_exif_orientation_is_undone() {
 }
 
 #[test]
+fn exif_counts_in_webp_with_the_prefix_of_jpeg_and_without() {
+    let block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    for exif in [block.to_vec(), [b"Exif\0\0".as_slice(), block].concat()] {
+        let mut webp = Vec::new();
+        let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut webp);
+        encoder.set_exif_metadata(exif).unwrap();
+        let stored = image::imageops::rotate270(&corners());
+        stored.write_with_encoder(encoder).unwrap();
+        let read = read(&webp).unwrap();
+        assert!(read.rgb == corners() && read.warnings.is_empty(), "{:?}", read.warnings);
+    }
+}
+
+#[test]
 fn damaged_exif_is_ignored_and_said() {
     let read = read(&with_exif(&corners(), b"no tiff block at all")).unwrap();
     assert_eq!(read.warnings, [Warning::ExifIgnored]);

@@ -169,6 +169,20 @@ fn a_pickle_is_read_with_its_strides() {
 }
 
 #[test]
+fn nothing_is_read_of_tensors_without_elements() {
+    // Shape [0, 2^40, 2^40]: as many bytes would not fit anywhere.
+    let long = [0x8a, 6, 0, 0, 0, 0, 0, 1];
+    let shape = [b"(K\0".as_slice(), &long, &long, b"t"].concat();
+    let pickle = tensor_pickle([3, 1], 6);
+    let at = pickle.windows(5).position(|w| w == b"K\x02K\x03\x86").unwrap();
+    let rest = pickle[at + 5..].strip_prefix(b"K\x03K\x01\x86").unwrap();
+    let pickle = [&pickle[..at], &shape, b"(K\0K\0K\x01t", rest].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let weights = Weights::open(file(&folder, &torch_zip(&pickle, &[("0", six())], zip::CompressionMethod::Stored)));
+    assert_eq!(weights.unwrap().read_f32("w").unwrap(), [0.0; 0]);
+}
+
+#[test]
 fn storages_that_are_missing_or_short_are_refused() {
     use WeightsFault as F;
     assert!(matches!(zip_fault(&tensor_pickle([3, 1], 6), &[]), F::Storage { .. }));
@@ -308,6 +322,12 @@ fn loading_names_what_does_not_fit() {
     let part = |_: &str| Key { name: "a.weight".into(), part: Some((1, 2)) };
     let half = layer(&weights, LinearConfig::without_bias(3, 1), part).unwrap();
     assert_eq!(half.weight.val().into_data().try_to_vec::<f32>().unwrap(), [4., 5., 6.]);
+    // One that does not hold that many parts is none, not each of them.
+    let third = |_: &str| Key { name: "a.weight".into(), part: Some((1, 3)) };
+    match layer(&weights, LinearConfig::without_bias(3, 2), third) {
+        Err(Error::TensorShape { expected, found, .. }) => assert_eq!((expected, found), (vec![6, 3], vec![2, 3])),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
