@@ -1,17 +1,17 @@
 //! From a file to the face crops and landmarks that the network reads.
 
+mod sight;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use face_encoder::video::{Clip, ClipWarning, VideoOptions, is_clip, open_clip};
 use image::RgbImage;
 use landmarks::picture::{OpenOptions, Warning, open_with};
-use landmarks::{
-    BBox, CropRule, Face, FaceCrop, FaceFinder, PixelLandmarks, Select, Tracker, TrackerOptions, UnitLandmarks,
-    crop_face,
-};
+use landmarks::{BBox, CropRule, FaceCrop, FaceFinder, PixelLandmarks, Select, UnitLandmarks};
 use serde::Serialize;
 
+use self::sight::{Clock, Sight, Sighting};
 use crate::Error;
 
 /// How the face is found and cropped.
@@ -187,33 +187,72 @@ impl Media {
         wanted: bool,
         model_crop: Option<CropRule>,
     ) -> Result<Prepared, Error> {
-        let rule = options.crop.or(model_crop).unwrap_or_default();
-        let how = How { detect: options.detect, select: options.select, crop: rule };
+        let (how, align) = self.how(options, wanted, model_crop)?;
+        let mut clock = Clock::default();
+        let seen = if options.detect {
+            let sight = Sight::new(&self.pixels, finder, &mut clock)?;
+            let index = sight.choose(options.select).ok_or_else(|| self.no_face(options.select, sight.count()))?;
+            sight.face(index, finder, how.crop, align, &mut clock)?
+        } else {
+            let start = Instant::now();
+            let whole = self.frames().iter().map(|frame| whole(frame, finder, how.crop, align));
+            let whole = whole.collect::<Result<_, Error>>()?;
+            clock.landmarks_ms = ms(start);
+            whole
+        };
+        self.prepared(how, seen, options, wanted, clock)
+    }
+
+    /// The same for every face, or every track of a clip, which are looked for once.
+    pub(crate) fn prepare_all(
+        &self,
+        finder: &FaceFinder,
+        options: &FaceOptions,
+        wanted: bool,
+        model_crop: Option<CropRule>,
+    ) -> Result<Vec<Result<Prepared, Error>>, Error> {
+        if !options.detect {
+            return Ok(vec![self.prepare(finder, options, wanted, model_crop)]);
+        }
+        let (how, align) = self.how(options, wanted, model_crop)?;
+        let mut clock = Clock::default();
+        let sight = Sight::new(&self.pixels, finder, &mut clock)?;
+        if sight.count() == 0 {
+            return Err(self.no_face(Select::Largest, 0));
+        }
+        let one = |index: usize| {
+            let (how, mut clock) = (How { select: Select::Index(index), ..how }, clock);
+            let seen = sight.face(index, finder, how.crop, align, &mut clock)?;
+            self.prepared(how, seen, options, wanted, clock)
+        };
+        Ok((0..sight.count()).map(one).collect())
+    }
+
+    /// How faces are found, and whether they are aligned for the model; media without pixels are refused.
+    fn how(&self, options: &FaceOptions, wanted: bool, model_crop: Option<CropRule>) -> Result<(How, bool), Error> {
+        let crop = options.crop.or(model_crop).unwrap_or_default();
         if self.frames().is_empty() {
-            return Err(Error::NoFace { media: self.path.display().to_string() });
+            return Err(self.no_face(Select::Largest, 0));
         }
         if let Some((width, height)) = self.frames().iter().map(RgbImage::dimensions).find(|(w, h)| *w == 0 || *h == 0)
         {
             let (path, limits) = (Some(self.path.clone()), OpenOptions::default());
             return Err(landmarks::Error::PictureSize { path, width, height, limits }.into());
         }
-        let align = wanted && options.landmarks == LandmarkSource::Found;
-        let (mut detect_ms, mut landmarks_ms) = (0.0, 0.0);
-        let found: Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)> = if options.detect {
-            let mut clock = Clock { detect_ms: &mut detect_ms, landmarks_ms: &mut landmarks_ms };
-            match &self.pixels {
-                Pixels::Image(image) => vec![self.picture_face(image, finder, options, rule, align, &mut clock)?],
-                Pixels::Video(clip) => self.clip_faces(clip, finder, options, rule, align, &mut clock)?,
-            }
-        } else {
-            let start = Instant::now();
-            let whole = self.frames().iter().map(|frame| whole(frame, finder, rule, align));
-            let whole = whole.collect::<Result<_, Error>>()?;
-            landmarks_ms = ms(start);
-            whole
-        };
+        let how = How { detect: options.detect, select: options.select, crop };
+        Ok((how, wanted && options.landmarks == LandmarkSource::Found))
+    }
+
+    fn prepared(
+        &self,
+        how: How,
+        seen: Vec<Sighting>,
+        options: &FaceOptions,
+        wanted: bool,
+        clock: Clock,
+    ) -> Result<Prepared, Error> {
         let (mut crops, mut points, mut faces) = (Vec::new(), Vec::new(), Vec::new());
-        for (crop, landmarks, face) in found {
+        for (crop, landmarks, face) in seen {
             crops.push(crop.image);
             points.extend(landmarks);
             faces.push(face);
@@ -225,6 +264,7 @@ impl Media {
             LandmarkSource::Given(sets) => Some(given(sets, crops.len())?),
         };
         let is_video = matches!(self.pixels, Pixels::Video(_));
+        let Clock { detect_ms, landmarks_ms } = clock;
         Ok(Prepared { how, crops, landmarks, faces, is_video, decode_ms: self.decode_ms, detect_ms, landmarks_ms })
     }
 
@@ -235,107 +275,6 @@ impl Media {
             _ => Error::NoFace { media },
         }
     }
-
-    fn picture_face(
-        &self,
-        image: &RgbImage,
-        finder: &FaceFinder,
-        options: &FaceOptions,
-        rule: CropRule,
-        align: bool,
-        clock: &mut Clock<'_>,
-    ) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
-        let start = Instant::now();
-        let found = finder.detect(image)?.faces;
-        *clock.detect_ms += ms(start);
-        let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
-        let index = *options.select.indices(&boxes).first().ok_or_else(|| self.no_face(options.select, boxes.len()))?;
-        let start = Instant::now();
-        let needed = align || rule == CropRule::Aligned;
-        let aligned = if needed { Some(finder.align(image, index, &found[index])?) } else { None };
-        *clock.landmarks_ms += ms(start);
-        let low_quality = aligned.as_ref().is_some_and(|face| face.low_quality);
-        let points = aligned.map(|face| face.points);
-        let crop = lay(image, &boxes[index], points.as_ref(), rule)?;
-        let face = FrameFace {
-            bbox: Some(boxes[index]),
-            score: Some(found[index].score),
-            index: Some(index),
-            crop: crop.square,
-            truncated: crop.truncated,
-            seen: true,
-            of: found.len(),
-            low_quality,
-        };
-        let landmarks = points.filter(|_| align).map(|p| crop.landmarks(&p));
-        Ok((crop, landmarks, face))
-    }
-
-    /// The heaviest track; frames without it use its last sighting.
-    fn clip_faces(
-        &self,
-        clip: &Clip,
-        finder: &FaceFinder,
-        options: &FaceOptions,
-        rule: CropRule,
-        align: bool,
-        clock: &mut Clock<'_>,
-    ) -> Result<Vec<(FaceCrop, Option<UnitLandmarks>, FrameFace)>, Error> {
-        // Sampled frames lie far apart: a gap of any length may be bridged.
-        let mut tracker = Tracker::new(TrackerOptions { max_gap: clip.frames.len(), ..Default::default() });
-        let mut counts = Vec::with_capacity(clip.frames.len());
-        for (i, frame) in clip.frames.iter().enumerate() {
-            let start = Instant::now();
-            let found = finder.detect(frame)?.faces;
-            *clock.detect_ms += ms(start);
-            let start = Instant::now();
-            let faces = found.iter().enumerate().map(|(n, d)| finder.align(frame, n, d));
-            let faces: Vec<Face> = faces.collect::<Result<_, _>>()?;
-            *clock.landmarks_ms += ms(start);
-            counts.push(faces.len());
-            tracker.push(i, &faces);
-        }
-        let tracks = tracker.into_tracks();
-        let heavier = |a: &&landmarks::Track, b: &&landmarks::Track| a.weight().total_cmp(&b.weight());
-        let track = match options.select {
-            Select::Index(id) => tracks.iter().find(|t| t.id == id),
-            _ => tracks.iter().max_by(heavier),
-        };
-        let track = track.ok_or_else(|| self.no_face(options.select, tracks.len()))?;
-        let each = clip.frames.iter().enumerate().map(|(i, frame)| {
-            let (face, seen_in) = track.at(i).ok_or_else(|| self.no_face(Select::Largest, 0))?;
-            // Its place in one picture means nothing in one of another size.
-            let other = &clip.frames[seen_in];
-            let frame = if frame.dimensions() == other.dimensions() { frame } else { other };
-            let crop = lay(frame, &face.bbox, Some(&face.points), rule)?;
-            let landmarks = align.then(|| crop.landmarks(&face.points));
-            let face = FrameFace {
-                bbox: Some(face.bbox),
-                score: Some(face.score),
-                index: Some(face.index),
-                crop: crop.square,
-                truncated: crop.truncated,
-                seen: seen_in == i,
-                of: counts[i],
-                low_quality: face.low_quality,
-            };
-            Ok((crop, landmarks, face))
-        });
-        each.collect()
-    }
-}
-
-struct Clock<'a> {
-    detect_ms: &'a mut f64,
-    landmarks_ms: &'a mut f64,
-}
-
-/// The crop around a detected face.
-fn lay(picture: &RgbImage, bbox: &BBox, points: Option<&PixelLandmarks>, rule: CropRule) -> Result<FaceCrop, Error> {
-    Ok(match (rule, points) {
-        (CropRule::Aligned, Some(points)) => FaceCrop::aligned(picture, points)?,
-        _ => crop_face(picture, bbox, rule)?,
-    })
 }
 
 /// A picture that is known to be a crop of a face, turned into what a model with this rule reads.
@@ -347,12 +286,7 @@ pub(crate) fn recrop(picture: &RgbImage, points: Option<&PixelLandmarks>, rule: 
 }
 
 /// A frame as the crop itself.
-fn whole(
-    frame: &RgbImage,
-    finder: &FaceFinder,
-    rule: CropRule,
-    align: bool,
-) -> Result<(FaceCrop, Option<UnitLandmarks>, FrameFace), Error> {
+fn whole(frame: &RgbImage, finder: &FaceFinder, rule: CropRule, align: bool) -> Result<Sighting, Error> {
     let needed = align || rule == CropRule::Aligned;
     let points = if needed { Some(finder.align_crop(frame)?) } else { None };
     let crop = recrop(frame, points.as_ref(), rule)?;

@@ -93,6 +93,15 @@ impl<F: Fusion> FaceLlava<F> {
         media.prepare(&self.finder, faces, self.network.fusion.is_some(), self.config.face_crop)
     }
 
+    /// The same for every face of a picture, or every track of a clip: in the order of their indices, each with its own fate.
+    /// They are looked for once. [`FaceOptions::select`] is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`] where there is none.
+    pub fn prepare_all(&self, media: &Media, faces: &FaceOptions) -> Result<Vec<Result<Prepared, Error>>, Error> {
+        media.prepare_all(&self.finder, faces, self.network.fusion.is_some(), self.config.face_crop)
+    }
+
     /// A conversation about one picture or clip at a time. Sessions share the model and nothing else.
     pub fn session(&self, options: SessionOptions) -> Session<'_, F> {
         Session::new(self, options)

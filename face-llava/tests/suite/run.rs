@@ -191,6 +191,9 @@ fn every_face_has_its_row_and_a_cut_is_mended() {
     let indices: Vec<_> = rows.iter().map(|r| r["face"]["index"].as_u64()).collect();
     assert_eq!(indices, [Some(0), Some(1), None, Some(0), Some(1), Some(0), Some(1)]);
     assert_ne!(rows[0]["face"]["bbox"], rows[1]["face"]["bbox"]);
+    // Each is what is said about it alone.
+    let alone = run(&["--task", "age", "--face", "1", text(&couple)]);
+    assert_eq!(self::rows(&alone.stdout), rows[1..2]);
     let mended = |arguments: &[&str], whole: &[u8], keep: usize| {
         let end = whole.split_inclusive(|b| *b == b'\n').take(keep).map(<[u8]>::len).sum::<usize>();
         std::fs::write(&out, &whole[..end]).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use face_llava::{
-    Error, Media, NamedDevice, Prepared, Sampling, Session, SessionOptions, Sessions, Task, check_question,
+    Error, Media, NamedDevice, Pixels, Prepared, Sampling, Session, SessionOptions, Sessions, Task, check_question,
 };
 use landmarks::Select;
 use landmarks::picture::OpenOptions;
@@ -249,31 +249,23 @@ impl Arguments {
         };
         row.warnings = warnings(&media);
         let model = session.model();
-        let mut faces = session.options_mut().faces.clone();
+        let faces = &session.options_mut().faces.clone();
         if !self.all_faces {
-            return vec![match model.prepare(&media, &faces) {
+            return vec![match model.prepare(&media, faces) {
                 Ok(prepared) => self.row(session, row, prepared, None),
                 Err(error) => row.failed(&error),
             }];
         }
-        let mut rows = Vec::new();
-        for index in 0.. {
-            faces.select = Select::Index(index);
-            match model.prepare(&media, &faces) {
-                Ok(prepared) => rows.push(self.row(session, row.clone(), prepared, Some(index))),
-                // One past the last track of a clip.
-                Err(Error::NoFace { .. } | Error::FaceIndex { .. }) if index > 0 => break,
-                Err(error) => {
-                    rows.push(row.about(RowFace::unknown(index)).failed(&error));
-                    break;
-                }
-            }
-            let face = rows.last().and_then(|row| row.face.as_ref());
-            if face.is_none_or(|face| face.of.is_some_and(|of| index + 1 >= of)) {
-                break;
-            }
-        }
-        rows
+        let each = match model.prepare_all(&media, faces) {
+            Ok(each) => each,
+            Err(error) => return vec![row.failed(&error)],
+        };
+        let of = matches!(media.pixels, Pixels::Image(_)).then_some(each.len());
+        let rows = each.into_iter().enumerate().map(|(index, prepared)| match prepared {
+            Ok(prepared) => self.row(session, row.clone(), prepared, Some(index)),
+            Err(error) => row.clone().about(Some(RowFace::unknown(index, of))).failed(&error),
+        });
+        rows.collect()
     }
 
     /// The row of a face; an error is one as well, and further faces may follow.

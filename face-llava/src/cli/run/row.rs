@@ -132,9 +132,9 @@ impl<'a> Row<'a> {
 }
 
 impl RowFace {
-    /// A face that nothing is known of but its index; none for the first, which may not exist.
-    pub fn unknown(index: usize) -> Option<Self> {
-        (index > 0).then_some(Self { index: Some(index), bbox: None, score: None, of: None, truncated: false })
+    /// A face that nothing is known of but its index, and how many there are in a picture.
+    pub fn unknown(index: usize, of: Option<usize>) -> Self {
+        Self { index: Some(index), bbox: None, score: None, of, truncated: false }
     }
 
     /// From the faces of the frames; `track` is known where every face is asked for.
