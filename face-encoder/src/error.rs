@@ -83,3 +83,15 @@ pub enum Error {
         source: image::ImageError,
     },
 }
+
+impl Error {
+    /// Whether the same may succeed later: a program can be installed, a disk come back.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Picture(error) => error.is_passing(),
+            Self::Io { source, .. } => landmarks::may_pass(source),
+            Self::MissingProgram { .. } => true,
+            _ => false,
+        }
+    }
+}

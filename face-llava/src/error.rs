@@ -146,14 +146,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed later: the disk, a helper program, a device, a machine under load were at fault.
+    /// Whether the same may succeed later: a disk, a helper program or a device was at fault.
     pub fn is_passing(&self) -> bool {
         match self {
-            // What is not there is a matter of what was asked for.
-            Self::Landmarks(landmarks::Error::Io { source, .. })
-            | Self::Encoder(face_encoder::Error::Io { source, .. }) => source.kind() != std::io::ErrorKind::NotFound,
-            Self::Encoder(face_encoder::Error::MissingProgram { .. } | face_encoder::Error::TooSlow { .. })
-            | Self::Backend(_) => true,
+            Self::Landmarks(error) => error.is_passing(),
+            Self::Encoder(error) => error.is_passing(),
+            Self::Backend(_) => true,
             _ => false,
         }
     }

@@ -68,6 +68,11 @@ const DEEPFAKE: [&str; 10] = [
 ];
 
 impl Task {
+    /// The question that any model answers with a label: "yes" and "no" are none.
+    pub const fn question_for_a_label(self) -> &'static str {
+        self.questions()[if matches!(self, Self::Deepfake) { 1 } else { 0 }]
+    }
+
     /// Ten ways to ask for this task; the first is the one asked by default.
     pub const fn questions(self) -> &'static [&'static str; 10] {
         match self {

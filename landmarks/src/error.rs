@@ -188,6 +188,28 @@ impl Error {
         }
         self
     }
+
+    /// Whether the same may succeed later, see [`may_pass`].
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if may_pass(source))
+    }
+}
+
+/// Whether a failure to read is the disk's or the network's rather than that of the file: what is not there, is no file or
+/// may not be read stays so until somebody changes it.
+pub fn may_pass(source: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    !matches!(
+        source.kind(),
+        Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::InvalidFilename
+            | Kind::InvalidInput
+            | Kind::InvalidData
+            | Kind::UnexpectedEof
+    )
 }
 
 fn at(path: &Option<PathBuf>) -> String {

@@ -82,15 +82,15 @@ pub fn remove_partial(parent: &Path) {
     remove(parent, |entry| entry.file_name().as_encoded_bytes().starts_with(PARTIAL.as_bytes()));
 }
 
-/// Removes all temporary files that [`write_whole`] leaves in `folder` and in the folders inside it when its process is killed.
-/// For one who knows that nobody else writes there.
-pub fn remove_temporary(folder: &Path) {
+/// Removes all temporary files that [`write_whole`] leaves in `folder` when its process is killed, and in folders inside it down
+/// to `depth`. For one who knows that nobody else writes there.
+pub fn remove_temporary(folder: &Path, depth: usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         // Links are not followed.
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => remove_temporary(&entry.path()),
-            Ok(_) if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) => {
+            Ok(kind) if kind.is_dir() && depth > 0 => remove_temporary(&entry.path(), depth - 1),
+            Ok(kind) if kind.is_file() && entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) => {
                 // One that stays takes room and does no other harm.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -138,6 +138,15 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // What a killed process leaves goes when asked for, no deeper than that, and nothing else.
+        std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
+        let left = |name: &str| folder.path().join(name).join(format!("{TEMPORARY}x"));
+        for (depth, gone) in [(0, 1), (1, 2)] {
+            ["", "b", "b/c"].iter().for_each(|name| std::fs::write(left(name), b"half").unwrap());
+            remove_temporary(folder.path(), depth);
+            assert_eq!(["", "b", "b/c"].map(|name| left(name).exists()), [gone < 1, gone < 2, true]);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }

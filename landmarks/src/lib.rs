@@ -53,7 +53,7 @@ mod warp;
 
 pub use crop::{CROP, CropRule, FaceCrop, crop_face};
 pub use detector::{Detection, Detections, Detector, DetectorOptions, Pass, Search};
-pub use error::Error;
+pub use error::{Error, may_pass};
 pub use finder::{Face, FaceFinder, Faces, Select};
 pub use geometry::{Affine, BBox, Landmarks, PixelLandmarks, Point, UnitLandmarks, UnitPoint};
 pub use linear::{Linear, LinearConfig, Linears, LowRank, for_many_rows, indices};

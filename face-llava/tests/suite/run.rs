@@ -209,6 +209,27 @@ fn every_face_has_its_row_and_a_cut_is_mended() {
 }
 
 #[test]
+fn inputs_that_may_succeed_later_have_no_row_yet() {
+    let folder = Folder::new();
+    let (photo, clip, out) = (folder.face("a.png"), folder.path("b.mp4"), folder.path("rows.jsonl"));
+    // As much of a video as says that it is one.
+    std::fs::write(&clip, [b"\0\0\0\x18ftypisom".as_slice(), &[0; 64]].concat()).unwrap();
+    for more in ["--whole-image", "--all-faces"] {
+        let arguments = ["--task", "age", more, "--overwrite", "--out", text(&out), text(&clip), text(&photo)];
+        let without = command(&arguments).env("PATH", folder.path("no programs")).output().unwrap();
+        let said = String::from_utf8_lossy(&without.stderr).into_owned();
+        assert!(code(&without) == 1 && said.contains("not installed") && said.contains("1 to be asked"), "{said}");
+        let paths =
+            |out: &Path| rows(&std::fs::read(out).unwrap()).iter().map(|r| r["path"].clone()).collect::<Vec<_>>();
+        assert_eq!(paths(&out), [text(&photo)]);
+        // With the programs it is known what is wrong with it.
+        let again: Vec<&str> = arguments.into_iter().filter(|a| *a != "--overwrite").collect();
+        assert_eq!(code(&run(&again)), 1);
+        assert_eq!(paths(&out), [text(&photo), text(&clip)]);
+    }
+}
+
+#[test]
 fn a_run_goes_on_where_it_stopped() {
     let folder = Folder::new();
     let names: Vec<PathBuf> = (0..5).map(|i| folder.face(&format!("faces/{i}.png"))).collect();

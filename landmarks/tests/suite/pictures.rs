@@ -109,6 +109,7 @@ fn every_exif_orientation_is_undone() {
 
 #[test]
 fn exif_counts_in_webp_with_the_prefix_of_jpeg_and_without() {
+    use image::ImageEncoder;
     let block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     for exif in [block.to_vec(), [b"Exif\0\0".as_slice(), block].concat()] {
         let mut webp = Vec::new();

@@ -21,7 +21,8 @@ use super::super::{Failure, Outcome, complain, not_among, progress, say};
   attributes       CelebA's names, separated by ;, as Smiling;Eyeglasses; or none
   age              years
   deepfake         real or fake
-  id, person       the row's name (its path where there is none), an anonymous name for splits
+  id, person       the row's name (its path where there is none), an anonymous name for splits; rows
+                   about one picture need one, or they may come into several parts
   source, licence  where the picture is from
 What is empty is no label: action units and attributes then come from the points, weakly.
 

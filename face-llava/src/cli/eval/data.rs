@@ -86,7 +86,7 @@ impl DataOptions {
             let seen = |label: &String| dataset.items.iter().any(|item| truth_names(&item.truth, label));
             labels.retain(seen);
         }
-        Ok(Opened { dataset, task, labels, question: task.questions()[0] })
+        Ok(Opened { dataset, task, labels, question: task.question_for_a_label() })
     }
 }
 

@@ -36,8 +36,9 @@ Action units and attributes have labels, a list. stop_reason: length, where --ma
 the answer off. unparsed: the words gave no label. warnings: what was noticed in the file, where
 there was anything. error: code and message, where there is no answer.
 Folders are searched for files with the usual endings of pictures and videos.
-An interrupted run goes on where it stopped when the same command is given again; inputs that failed
-for want of a program, a disk or a device are tried again, too.
+An interrupted run goes on where it stopped when the same command is given again. Inputs that failed
+for want of a program, a disk or a device have no row in FILE.jsonl yet; they are asked about again
+then, and their rows come last.
 Exit codes: 0 all well, 1 some input failed, 2 wrong usage, 3 no face in any of them.")]
 pub(crate) struct Arguments {
     /// expression, action-units, attributes, age or deepfake

@@ -106,7 +106,8 @@ impl Assembly<'_> {
         })?;
         // All shards are done, nobody writes any more; failures that may pass are tried again by others at this moment.
         if !journals.slots.iter().flatten().any(|slot| slot.passing) {
-            remove_temporary(out);
+            remove_temporary(out, 0);
+            remove_temporary(&out.join(super::media::FOLDER), 1);
         }
         Ok(())
     }

@@ -91,11 +91,7 @@ impl ItemFault {
         match self {
             Self::Annotator(fault) => fault.is_passing(),
             Self::Media(error) => error.is_passing(),
-            Self::Picture(error) => matches!(error, landmarks::Error::Io { .. }),
-            // A device may be lost.
-            Self::Internal => true,
-            // It can be put there.
-            Self::Row(fault) => matches!(fault, RowFault::MissingFile { .. }),
+            Self::Picture(error) => error.is_passing(),
             _ => false,
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Seen {
 /// Detector and aligner with the filters. Shared by the workers.
 pub(super) struct Look {
     finder: FaceFinder,
+    /// For clips, of which only the chosen faces are told: sees no others than those above the limit.
+    strict: FaceFinder,
     mesh: MeshAligner,
     faces: Faces,
     crop: CropRule,
@@ -53,6 +55,7 @@ impl Look {
         let detector = DetectorOptions { min_score: default.min_score.min(options.min_face_score), ..default };
         Ok(Self {
             finder: FaceFinder::new(detector, device)?,
+            strict: FaceFinder::new(DetectorOptions { min_score: options.min_face_score, ..default }, device)?,
             mesh: MeshAligner::new(device)?,
             faces: options.faces,
             crop: options.crop,
@@ -159,7 +162,7 @@ impl Look {
             crop: Some(self.crop),
             landmarks: LandmarkSource::Found,
         };
-        let prepared = media.prepare(&self.finder, &options, true, None)?;
+        let prepared = media.prepare(&self.strict, &options, true, None)?;
         let faces = prepared.faces.iter().map(|f| f.of).max().unwrap_or(0);
         let scores: Vec<f32> = prepared.faces.iter().filter_map(|f| f.score).collect();
         if !scores.is_empty() {

@@ -184,11 +184,17 @@ impl<'a> Plan<'a> {
     /// Rows of this shard with their unfinished tasks.
     fn todo(&self, journals: &Journals) -> (Vec<(usize, Vec<Task>)>, BuildReport) {
         let mut report = self.report(self.options.shard);
-        let open = |item: usize| journals.slots[item].as_ref().is_none_or(|slot| slot.passing);
+        // A file may have come since.
+        let there = |row: usize| self.source.rows[row].content.is_ok();
+        let missing = |code: &Option<String>| code.as_deref() == Some(RowFault::MISSING_FILE);
+        let open = |row: usize, task: usize| {
+            let slot = journals.slots[row * self.tasks.len() + task].as_ref();
+            slot.is_none_or(|slot| slot.passing || (missing(&slot.code) && there(row)))
+        };
         let todo: Vec<(usize, Vec<Task>)> = self
             .rows(self.options.shard)
             .map(|row| {
-                let tasks = self.tasks.iter().enumerate().filter(|(t, _)| open(row * self.tasks.len() + t));
+                let tasks = self.tasks.iter().enumerate().filter(|(task, _)| open(row, *task));
                 (row, tasks.map(|(_, task)| *task).collect::<Vec<_>>())
             })
             .filter(|(_, tasks)| !tasks.is_empty())
@@ -205,8 +211,7 @@ impl<'a> Plan<'a> {
                     None => report.kept += 1,
                     Some(code) => {
                         *report.rejected.entry(code.clone()).or_default() += 1;
-                        // A file may come yet, but a manifest may as well name what nobody has.
-                        report.pending += usize::from(slot.passing && code != RowFault::MISSING_FILE);
+                        report.pending += usize::from(slot.passing);
                     }
                 }
             }

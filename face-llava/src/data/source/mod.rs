@@ -69,7 +69,7 @@ pub struct Row {
     pub is_video: bool,
     /// What people said about it.
     pub labels: Labels,
-    /// An anonymous name of the person; where rows have names of their own and none of persons, that of the file.
+    /// An anonymous name of the person.
     pub person: Option<String>,
     /// The collection it comes from.
     pub source: Option<String>,
@@ -220,9 +220,7 @@ fn row(folder: &Path, place: &Place, cells: &Cells) -> Result<Row, RowFault> {
     let Some(media) = beside.into_iter().find(|p| p.exists()) else {
         return Err(RowFault::MissingFile { place: place.clone(), path: named.into() });
     };
-    // Rows of one picture under several names go into one part of a split.
-    let person = cells.get("person").or_else(|| cells.get("id").map(|_| named));
-    let (source, licence) = (cells.get("source"), cells.get("licence"));
+    let (person, source, licence) = (cells.get("person"), cells.get("source"), cells.get("licence"));
     Ok(Row { media, is_video, labels, person, source, licence })
 }
 

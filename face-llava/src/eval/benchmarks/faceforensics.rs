@@ -43,11 +43,6 @@ impl Benchmark for FaceForensics {
         &["real", "fake"]
     }
 
-    /// The one that is answered by a label: "yes" and "no" are none.
-    fn question(&self) -> &'static str {
-        self.task().questions()[1]
-    }
-
     fn splits(&self) -> &'static [&'static str] {
         &["test-c40", "test-c23", "test-raw", "val-c40", "val-c23", "val-raw"]
     }

@@ -59,7 +59,7 @@ pub trait Benchmark: Sync {
 
     /// The question asked where the user gives none.
     fn question(&self) -> &'static str {
-        self.task().questions()[0]
+        self.task().question_for_a_label()
     }
 
     /// Reads and checks the lists of a split, and looks for the media that they name.

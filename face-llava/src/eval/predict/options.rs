@@ -33,7 +33,7 @@ impl PredictOptions {
         Self {
             task,
             labels: labels.iter().map(|label| label.as_ref().to_owned()).collect(),
-            question: task.questions()[0].into(),
+            question: task.question_for_a_label().into(),
             likelihood: false,
             generate: true,
             limit: None,
