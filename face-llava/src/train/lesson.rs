@@ -95,6 +95,12 @@ impl Lesson {
         (Self { pictures, points, labels: kept, classes, weights, plan, device }, bad)
     }
 
+    /// The same pictures, to be changed in another way.
+    pub fn changed(mut self, augmentation: Augmentation) -> Self {
+        self.plan.augmentation = augmentation;
+        self
+    }
+
     /// The micro-batches of an epoch.
     pub(super) fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
         let (items, seed) = (self.labels.len(), self.plan.seed);

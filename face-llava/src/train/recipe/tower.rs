@@ -11,7 +11,9 @@ use serde_json::json;
 use super::data::labelled;
 use super::{Event, FRAMES, MiniRecipe};
 use crate::data::{Record, read_records};
-use crate::train::{Lesson, Pupil, Run, Teacher, TeacherObjective, TowerObjective, TrainError, initialise, train};
+use crate::train::{
+    Lesson, LessonPlan, Pupil, Run, Teacher, TeacherObjective, TowerObjective, TrainError, initialise, train,
+};
 use crate::{EXPRESSIONS, Error};
 
 /// The image tower with its heads, taught to see expressions and points in the training part.
@@ -30,7 +32,8 @@ pub(super) fn pretrain(
         return read(Pupil::new(&config, classes, device), &file);
     }
     let (media, labels) = labelled(records, split);
-    let (lesson, bad) = Lesson::new(&media, &labels, classes, config.image_size, shown.clone(), device);
+    let small = LessonPlan { augmentation: recipe.teacher_augmentation(), ..shown.clone() };
+    let (lesson, bad) = Lesson::new(&media, &labels, classes, config.image_size, small.clone(), device);
     if let Some((place, error)) = bad.first() {
         let path = media[*place].path.display();
         observe(Event::Note(format!("{} pictures cannot be used, first {path}: {error}", bad.len())));
@@ -41,7 +44,7 @@ pub(super) fn pretrain(
 
     observe(Event::Step("teaching the tower's teacher"));
     let (settings, folder) = (recipe.teaching(), out.join("teacher"));
-    let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": shown });
+    let identity = json!({ "step": "teacher", "recipe": recipe, "lesson": small });
     let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
     let teacher = initialise(Teacher::new(&recipe.teacher_widths, classes, device), 1, recipe.seed);
     let objective = TeacherObjective::new(&lesson);
@@ -56,6 +59,7 @@ pub(super) fn pretrain(
     let identity = json!({ "step": "tower", "recipe": recipe, "lesson": shown, "plan": plan });
     let run = Run { folder: &folder, settings: &settings, identity, stop_at: None };
     let pupil = initialise(Pupil::new(&config, classes, device), 2 * config.layers, recipe.seed);
+    let lesson = lesson.changed(shown.augmentation);
     let objective = TowerObjective::new(&lesson, &teacher, plan);
     let pupil =
         train(&objective, pupil, |_| true, std::slice::from_ref(device), &run, &mut |p| observe(Event::Trained(*p)))?;
