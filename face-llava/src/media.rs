@@ -138,9 +138,9 @@ pub struct FrameFace {
     pub seen: bool,
     /// Faces in the picture.
     pub of: usize,
-    /// Too small, or its points are guesses, where it was detected and points were wanted.
-    #[serde(skip)]
-    pub(crate) low_quality: bool,
+    /// Too small, or its points are guesses; not known where the picture was taken as the crop or nobody wanted points.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub low_quality: bool,
 }
 
 /// The face of a picture or clip, found, cropped and aligned: ready for a session
