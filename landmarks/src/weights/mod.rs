@@ -218,8 +218,8 @@ pub struct Weights {
 
 impl Weights {
     /// Opens a `.safetensors`, `.bin`, `.pth`, `.pth.tar` or `.gguf` file, or a folder with `model.safetensors`,
-    /// `pytorch_model.bin` or a sharded set (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content decides the format. There is no
-    /// checksum in these formats: a flipped bit that leaves a value finite is not noticed.
+    /// `pytorch_model.bin` or a sharded set (`model.safetensors.index.json`, `pytorch_model.bin.index.json`). The content
+    /// decides the format. There is no checksum in these formats: a flipped bit that leaves a value finite is not noticed.
     ///
     /// # Errors
     /// [`Error::Weights`] with the file and the fault, [`Error::Io`], [`Error::NotAFile`].

@@ -35,8 +35,9 @@ pub(super) struct Seen {
 /// Detector and aligner with the filters. Shared by the workers.
 pub(super) struct Look {
     finder: FaceFinder,
-    /// For clips, of which only the chosen faces are told: sees no others than those above the limit.
-    strict: FaceFinder,
+    /// For clips, of which only the chosen faces are told: sees no others than those above the limit. None where `finder` sees
+    /// no others either.
+    strict: Option<FaceFinder>,
     mesh: MeshAligner,
     faces: Faces,
     crop: CropRule,
@@ -55,7 +56,9 @@ impl Look {
         let detector = DetectorOptions { min_score: default.min_score.min(options.min_face_score), ..default };
         Ok(Self {
             finder: FaceFinder::new(detector, device)?,
-            strict: FaceFinder::new(DetectorOptions { min_score: options.min_face_score, ..default }, device)?,
+            strict: (options.min_face_score > detector.min_score)
+                .then(|| FaceFinder::new(DetectorOptions { min_score: options.min_face_score, ..default }, device))
+                .transpose()?,
             mesh: MeshAligner::new(device)?,
             faces: options.faces,
             crop: options.crop,
@@ -117,8 +120,9 @@ impl Look {
         // What is too unsure to be a face is none of several, nor the largest.
         found.retain(|d| d.score >= self.min_score);
         let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
-        let index = *Select::Largest.indices(&boxes).first().ok_or_else(|| self.too_low(best))?;
-        self.check(found.len(), found[index].score)?;
+        let too_low = ItemFault::LowScore { score: best, limit: self.min_score };
+        let index = *Select::Largest.indices(&boxes).first().ok_or(too_low)?;
+        self.check(found.len())?;
         let face = self.finder.align(picture, index, &found[index])?;
         if face.low_quality {
             return Err(ItemFault::LowQuality);
@@ -131,15 +135,8 @@ impl Look {
         Ok((vec![crop.image], vec![points], false))
     }
 
-    fn check(&self, faces: usize, score: f32) -> Result<(), ItemFault> {
-        if faces > 1 && self.faces == Faces::Single {
-            return Err(ItemFault::SeveralFaces { faces });
-        }
-        if score < self.min_score { Err(self.too_low(score)) } else { Ok(()) }
-    }
-
-    fn too_low(&self, score: f32) -> ItemFault {
-        ItemFault::LowScore { score, limit: self.min_score }
+    fn check(&self, faces: usize) -> Result<(), ItemFault> {
+        if faces > 1 && self.faces == Faces::Single { Err(ItemFault::SeveralFaces { faces }) } else { Ok(()) }
     }
 
     fn clip(&self, path: &Path) -> Result<Found, ItemFault> {
@@ -162,12 +159,8 @@ impl Look {
             crop: Some(self.crop),
             landmarks: LandmarkSource::Found,
         };
-        let prepared = media.prepare(&self.strict, &options, true, None)?;
-        let faces = prepared.faces.iter().map(|f| f.of).max().unwrap_or(0);
-        let scores: Vec<f32> = prepared.faces.iter().filter_map(|f| f.score).collect();
-        if !scores.is_empty() {
-            self.check(faces, scores.iter().sum::<f32>() / scores.len() as f32)?;
-        }
+        let prepared = media.prepare(self.strict.as_ref().unwrap_or(&self.finder), &options, true, None)?;
+        self.check(prepared.faces.iter().map(|f| f.of).max().unwrap_or(0))?;
         if prepared.faces.iter().any(|f| f.low_quality) {
             return Err(ItemFault::LowQuality);
         }
